@@ -1,0 +1,3 @@
+#ifndef ACCESS_SESSION_H
+#define ACCESS_SESSION_H
+#endif

@@ -1,0 +1,1 @@
+int placeholder_cli_check(void);

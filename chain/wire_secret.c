@@ -1,0 +1,1 @@
+#include "chain/wire_secret.h"

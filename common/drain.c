@@ -1,0 +1,1 @@
+#include "common/drain.h"

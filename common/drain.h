@@ -1,0 +1,3 @@
+#ifndef COMMON_DRAIN_H
+#define COMMON_DRAIN_H
+#endif

@@ -1,0 +1,78 @@
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+/*
+ * Does: leveled lines of key=value pairs to stderr as text, JSON or journal lines. Knows: sinks, time.
+ * Never knows: what is logged. Secrets and payload are never passed here.
+ *
+ * A .c defines LOG_MODULE before it includes this file: #define LOG_MODULE "hop".
+ * A message is `words` and then key=value pairs: LOG_INFO("closed conn=%s up=%" PRIu64, id, n).
+ * The words before the first pair become "msg" in JSON; each pair a member; a value with blanks is
+ * written in double quotes (log_quote()). Safe from any thread. A line never blocks the caller: lines
+ * go to a bounded ring that a writer thread empties; what does not fit is counted and told later.
+ */
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+enum log_format {
+	LOG_FORMAT_AUTO, /* journal when stderr is $JOURNAL_STREAM, else text */
+	LOG_FORMAT_TEXT,
+	LOG_FORMAT_JSON,
+	LOG_FORMAT_JOURNAL,
+};
+
+/* One per call site: at most LOG_BURST lines in 10 s, then a count. Zero-initialised static. */
+struct log_limit {
+	_Atomic uint64_t window_start_ms;
+	_Atomic uint32_t n_in_window;
+};
+#define LOG_BURST 10
+
+/** log_start() - starts the writer on descriptor @fd (borrowed). Call once, before threads. */
+NODISCARD int log_start(int fd, enum log_level level, enum log_format format);
+/** log_stop() - writes what is in the ring and ends the writer; later lines go straight to stderr. */
+void log_stop(void);
+void log_set_level(enum log_level level);
+bool log_is_on(enum log_level level);
+/** log_level_parse() - "error" … "debug". Return: false if @text is none. */
+bool log_level_parse(const char *text, enum log_level *ret);
+bool log_format_parse(const char *text, enum log_format *ret);
+uint64_t log_n_dropped(void);
+
+void log_line(enum log_level level, const char *module, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/** log_limit_take() - whether this call site may log now. */
+bool log_limit_take(struct log_limit *limit);
+/** log_quote() - @text as a log value: as is if plain, else in double quotes with control characters,
+ * quotes and backslashes escaped; cut at @size. For anything a peer chose. Returns @to. */
+const char *log_quote(const char *text, char *to, size_t size);
+
+#define LOG_AT(level, ...)                                       \
+	do {                                                     \
+		if (log_is_on(level))                            \
+			log_line(level, LOG_MODULE, __VA_ARGS__); \
+	} while (0)
+#define LOG_ERROR(...)   LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define LOG_WARNING(...) LOG_AT(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define LOG_NOTICE(...)  LOG_AT(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define LOG_INFO(...)    LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)
+#define LOG_DEBUG(...)   LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
+/* For lines a peer can trigger: at most LOG_BURST per 10 s from this place. */
+#define LOG_LIMITED(level, ...)                                                   \
+	do {                                                                      \
+		static struct log_limit log_limit_here;                           \
+		if (log_is_on(level) && log_limit_take(&log_limit_here))          \
+			log_line(level, LOG_MODULE, __VA_ARGS__);                 \
+	} while (0)
+
+#endif

@@ -1,0 +1,100 @@
+#ifndef COMMON_LOOP_H
+#define COMMON_LOOP_H
+/*
+ * Does: one event loop per worker: time, timers, deferred calls, readiness of raw sockets.
+ * Knows: libuv, epoll. Never knows: bytes, protocols. (decisions/0002: sockets are watched by one
+ * edge-triggered epoll; libuv's own descriptor is one of its members and serves signals and wake-ups.)
+ *
+ * Callbacks run on the loop's thread, never from inside the call that asked for them.
+ */
+#include "common/err.h"
+#include "common/timer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct uv_loop_s;
+
+NODISCARD int loop_new(struct loop **ret);
+/** loop_free() - after loop_run() returned and every handle on it is closed. free(NULL) ok. */
+void loop_free(struct loop *loop);
+/** loop_run() - runs until loop_stop(). */
+void loop_run(struct loop *loop);
+/** loop_run_until() - runs turns until *@done or @timeout_ms passed; for tests. Return: *done. */
+bool loop_run_until(struct loop *loop, const bool *done, uint64_t timeout_ms);
+/** loop_stop() - loop_run() returns after this turn. From the loop's thread only. */
+void loop_stop(struct loop *loop);
+
+/** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms. */
+uint64_t loop_now_ms(const struct loop *loop);
+/** loop_clock_us() - CLOCK_MONOTONIC now, in us. */
+uint64_t loop_clock_us(void);
+/** loop_wall_ms() - CLOCK_REALTIME now, unix ms. */
+uint64_t loop_wall_ms(void);
+
+/* Timers: after @delay_ms from now. */
+void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn);
+void loop_timer_stop(struct loop *loop, struct timer *timer);
+
+/* A deferred call: runs once after the present batch of events, in the order deferred. */
+struct task;
+typedef void task_fn(struct task *task);
+struct task {
+	struct task *next;
+	task_fn *fn;
+	bool is_queued;
+};
+/** loop_defer() - queues @task; no-op if it is queued already. The memory stays the caller's. */
+void loop_defer(struct loop *loop, struct task *task, task_fn *fn);
+
+/* Readiness of one descriptor, edge-triggered: an event says "changed to ready"; the owner reads until
+ * EAGAIN or a short read, and asks for another turn with poll_again() when it stops early. */
+enum {
+	POLL_IN = 1,
+	POLL_OUT = 2,
+	POLL_RDHUP = 4, /* peer sent FIN (also seen while not reading) */
+	POLL_ERR = 8, /* EPOLLERR or EPOLLHUP */
+};
+struct poll;
+typedef void poll_fn(struct poll *poll, unsigned events);
+struct poll {
+	struct poll *next_again;
+	poll_fn *fn;
+	int fd; /* -1 = removed */
+	uint8_t again; /* events to repeat */
+	bool is_queued;
+};
+/** poll_add() - watches @fd for everything until poll_remove() or close(). */
+NODISCARD int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn);
+/** poll_remove() - no callback any more; close(fd) by the owner takes it out of the kernel's set.
+ * @poll's memory must live until the deferred calls of this turn have run. */
+void poll_remove(struct loop *loop, struct poll *poll);
+/** poll_again() - repeats @events next turn, before blocking. */
+void poll_again(struct loop *loop, struct poll *poll, unsigned events);
+
+/** loop_wake() - from any thread: @fn of loop_on_wake() runs soon on the loop's thread. */
+void loop_wake(struct loop *loop);
+typedef void loop_wake_fn(void *owner);
+void loop_on_wake(struct loop *loop, loop_wake_fn *fn, void *owner);
+
+/** loop_on_signal() - @fn runs on this loop for @signum. At most one per signal number. */
+typedef void loop_signal_fn(int signum, void *owner);
+NODISCARD int loop_on_signal(struct loop *loop, int signum, loop_signal_fn *fn, void *owner);
+
+/* Scratch memory of the loop, LOOP_BUFFER bytes each: valid until control returns to the loop. READ is
+ * what sockets are read into, PLAIN what records are opened into, SEAL what they are sealed into. */
+#define LOOP_BUFFER (128 * 1024 + 4096)
+enum loop_scratch {
+	LOOP_READ,
+	LOOP_PLAIN,
+	LOOP_SEAL,
+	LOOP_N_SCRATCH,
+};
+uint8_t *loop_scratch(struct loop *loop, enum loop_scratch which);
+
+/** loop_uv() - for the modules that wrap a library on libuv. */
+struct uv_loop_s *loop_uv(struct loop *loop);
+
+#endif

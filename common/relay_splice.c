@@ -1,0 +1,1 @@
+#include "common/relay_splice.h"

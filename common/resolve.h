@@ -1,0 +1,32 @@
+#ifndef COMMON_RESOLVE_H
+#define COMMON_RESOLVE_H
+/*
+ * Does: names to addresses on the loop (c-ares), with deadline, cancel and a small TTL cache.
+ * Knows: DNS, /etc/hosts. Never knows: connecting. Literals never reach it.
+ */
+#include "common/addr.h"
+#include "common/loop.h"
+
+#define RESOLVE_MAX_ADDRESSES 16 /* of one name; the rest is dropped */
+#define RESOLVE_MAX_PENDING   1024 /* questions in flight of one resolver; more: ERR_DNS_TEMPORARY */
+#define RESOLVE_CACHE_MAX     1024 /* cached names */
+#define RESOLVE_CACHE_TTL_MAX_S 60
+
+struct resolver;
+struct resolve_query;
+/** resolve_fn - @error 0: @n addresses (port 0) in the order to try (interleaved families, IP6 first);
+ * else one of ERR_NOT_FOUND, ERR_NO_ADDRESS, ERR_DNS_TEMPORARY, ERR_DNS_SERVER, ERR_DNS_TIMEOUT, ERR_NOMEM.
+ * Addresses are valid only during the call. Exactly once unless cancelled; never from inside
+ * resolve_start(). The query is gone when it returns. */
+typedef void resolve_fn(int error, const union addr_sock *addresses, size_t n, void *owner);
+
+/** resolver_new() - @servers: comma-separated "IP[:PORT]" or NULL for /etc/resolv.conf. */
+NODISCARD int resolver_new(struct loop *loop, const char *servers, struct resolver **ret);
+/** resolver_free() - cancels what is pending without calling back. NULL ok. */
+void resolver_free(struct resolver *resolver);
+NODISCARD int resolve_start(struct resolver *resolver, const char *name, uint64_t timeout_ms, resolve_fn *fn,
+	void *owner, struct resolve_query **ret);
+/** resolve_cancel() - no callback will come. */
+void resolve_cancel(struct resolve_query *query);
+
+#endif

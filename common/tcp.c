@@ -1,0 +1,1 @@
+#include "common/tcp.h"

@@ -1,0 +1,3 @@
+#ifndef CONFIG_CLI_H
+#define CONFIG_CLI_H
+#endif

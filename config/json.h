@@ -1,0 +1,3 @@
+#ifndef CONFIG_JSON_H
+#define CONFIG_JSON_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef CONFIG_LOAD_H
+#define CONFIG_LOAD_H
+#endif

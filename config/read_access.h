@@ -1,0 +1,3 @@
+#ifndef CONFIG_READ_ACCESS_H
+#define CONFIG_READ_ACCESS_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef CONFIG_READ_CHAIN_H
+#define CONFIG_READ_CHAIN_H
+#endif

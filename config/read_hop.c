@@ -1,0 +1,1 @@
+#include "config/read_hop.h"

@@ -1,0 +1,3 @@
+#ifndef CONFIG_UNITS_H
+#define CONFIG_UNITS_H
+#endif

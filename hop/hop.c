@@ -1,0 +1,1 @@
+#include "hop/hop.h"

@@ -1,0 +1,3 @@
+#ifndef HOP_SESSION_H
+#define HOP_SESSION_H
+#endif

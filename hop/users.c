@@ -1,0 +1,1 @@
+#include "hop/users.h"

@@ -1,0 +1,3 @@
+#ifndef HOP_USERS_H
+#define HOP_USERS_H
+#endif

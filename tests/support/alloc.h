@@ -1,0 +1,3 @@
+#ifndef TESTS_SUPPORT_ALLOC_H
+#define TESTS_SUPPORT_ALLOC_H
+#endif

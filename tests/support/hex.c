@@ -1,0 +1,1 @@
+#include "tests/support/hex.h"

@@ -1,0 +1,3 @@
+#ifndef TESTS_SUPPORT_HEX_H
+#define TESTS_SUPPORT_HEX_H
+#endif
