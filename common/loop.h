@@ -52,10 +52,10 @@ void loop_defer(struct loop *loop, struct task *task, task_fn *fn);
 /* Readiness of one descriptor, edge-triggered: an event says "changed to ready"; the owner reads until
  * EAGAIN or a short read, and asks for another turn with poll_again() when it stops early. */
 enum {
-	POLL_IN = 1,
-	POLL_OUT = 2,
-	POLL_RDHUP = 4, /* peer sent FIN (also seen while not reading) */
-	POLL_ERR = 8, /* EPOLLERR or EPOLLHUP */
+	READY_IN = 1,
+	READY_OUT = 2,
+	READY_RDHUP = 4, /* peer sent FIN (also seen while not reading) */
+	READY_ERR = 8, /* EPOLLERR or EPOLLHUP */
 };
 struct poll;
 typedef void poll_fn(struct poll *poll, unsigned events);
@@ -84,8 +84,10 @@ typedef void loop_signal_fn(int signum, void *owner);
 NODISCARD int loop_on_signal(struct loop *loop, int signum, loop_signal_fn *fn, void *owner);
 
 /* Scratch memory of the loop, LOOP_BUFFER bytes each: valid until control returns to the loop. READ is
- * what sockets are read into, PLAIN what records are opened into, SEAL what they are sealed into. */
-#define LOOP_BUFFER (128 * 1024 + 4096)
+ * what sockets are read into (LOOP_READ_SIZE at a time), PLAIN what records are opened into, SEAL what they
+ * are sealed into. */
+#define LOOP_READ_SIZE (128 * 1024)
+#define LOOP_BUFFER    (LOOP_READ_SIZE + 32 * 1024)
 enum loop_scratch {
 	LOOP_READ,
 	LOOP_PLAIN,

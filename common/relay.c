@@ -1,1 +1,329 @@
 #include "common/relay.h"
+
+#include "common/loop.h"
+#include "common/relay_splice.h"
+#include "common/tcp.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+/* performance.md, conclusion 3: splicing pays from 32 KiB a read on and stops paying below 16 KiB. */
+#define BULK_READ    (32 * 1024)
+#define BULK_STREAK  2
+#define SMALL_CHUNK  (16 * 1024)
+#define SMALL_STREAK 8
+#define TURN_BUDGET  (1024 * 1024) /* bytes one direction splices before others get a turn */
+#define SWEEP_MS     1000
+
+/* One direction: from → to. */
+struct way {
+	struct stream *from, *to;
+	uint64_t n_bytes;
+	struct pipe *pipe; /* only while it holds bytes */
+	uint8_t streak; /* reads in a row that speak for the other mode */
+	bool is_splicing;
+	bool has_ended; /* from said EOF, and the end was passed on */
+	bool is_done; /* … and everything has gone out */
+};
+
+struct relay {
+	struct relay *prev, *next;
+	struct relay_group *group;
+	struct way ways[2]; /* a → b, b → a */
+	uint64_t active_at_ms; /* last byte or end seen */
+	struct relay_options options;
+	uint8_t n_streams; /* not yet CLOSED */
+	bool is_ending;
+	struct relay_result result;
+	relay_done_fn *on_done;
+	void *owner;
+};
+
+struct relay_group {
+	struct loop *loop;
+	struct pipe_pool *pipes;
+	struct relay *relays;
+	struct timer sweep;
+};
+
+static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner);
+static void sweep(struct timer *timer);
+
+int relay_group_new(struct loop *loop, struct relay_group **ret)
+{
+	struct relay_group *group = calloc(1, sizeof *group);
+	if (group == NULL)
+		return ERR_NOMEM;
+	group->loop = loop;
+	int error = pipe_pool_new(&group->pipes);
+	if (error != 0) {
+		free(group);
+		return error;
+	}
+	*ret = group;
+	return 0;
+}
+
+void relay_group_free(struct relay_group *group)
+{
+	if (group == NULL)
+		return;
+	assert(group->relays == NULL);
+	loop_timer_stop(group->loop, &group->sweep);
+	pipe_pool_free(group->pipes);
+	free(group);
+}
+
+/* The one place that ends a relay. In order: both streams are closed; broken: both are aborted, so that no
+ * end sees a clean end of a stream that was cut. */
+static void end(struct relay *r, enum relay_end how, int error)
+{
+	if (r->is_ending)
+		return;
+	r->is_ending = true;
+	r->result.end = how;
+	r->result.error = error;
+	for (int i = 0; i < 2; i++) {
+		struct way *w = &r->ways[i];
+		if (w->pipe != NULL)
+			pipe_return(r->group->pipes, w->pipe);
+		w->pipe = NULL;
+		if (how == RELAY_END_A || how == RELAY_END_B)
+			stream_close(w->from);
+		else
+			stream_abort(w->from);
+	}
+}
+
+static void on_closed(struct relay *r)
+{
+	if (--r->n_streams > 0)
+		return;
+	relay_done_fn *on_done = r->on_done;
+	void *owner = r->owner;
+	struct relay_result result = r->result;
+	result.n_bytes_ab = r->ways[0].n_bytes;
+	result.n_bytes_ba = r->ways[1].n_bytes;
+	DL_DELETE(r->group->relays, r);
+	free(r);
+	on_done(&result, owner);
+}
+
+static void fail(struct relay *r, const struct stream *s, int error)
+{
+	end(r, s == r->ways[0].from ? RELAY_FAILED_A : RELAY_FAILED_B, error);
+}
+
+/* A direction has ended and its last byte has gone out. */
+static void way_done(struct relay *r, struct way *w)
+{
+	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
+	w->is_done = true;
+	if (other->is_done)
+		end(r, other == &r->ways[0] ? RELAY_END_A : RELAY_END_B, 0);
+}
+
+static void pass_end(struct relay *r, struct way *w)
+{
+	w->has_ended = true;
+	if (!stream_shutdown(w->to))
+		way_done(r, w);
+}
+
+static void splice(struct relay *r, struct way *w)
+{
+	size_t moved, last;
+	int error = 0;
+	if (w->pipe == NULL)
+		w->pipe = pipe_borrow(r->group->pipes);
+	if (w->pipe == NULL) { /* none to be had: copy */
+		w->is_splicing = false;
+		w->streak = 0;
+		tcp_pull_stop(w->from);
+		return;
+	}
+	enum splice_outcome outcome = splice_run(w->from, w->to, w->pipe, TURN_BUDGET, &moved, &last, &error);
+	w->n_bytes += moved;
+	if (outcome != SPLICE_BLOCKED) {
+		pipe_return(r->group->pipes, w->pipe);
+		w->pipe = NULL;
+	}
+	switch (outcome) {
+	case SPLICE_AGAIN:
+		w->streak = last >= SMALL_CHUNK ? 0 : (uint8_t)(w->streak + 1);
+		if (w->streak >= SMALL_STREAK) {
+			w->is_splicing = false;
+			w->streak = 0;
+			tcp_pull_stop(w->from);
+		}
+		return;
+	case SPLICE_BLOCKED:
+		return;
+	case SPLICE_MORE:
+		w->streak = 0;
+		tcp_pull_again(w->from);
+		return;
+	case SPLICE_EOF:
+		pass_end(r, w);
+		return;
+	case SPLICE_FAILED_IN:
+		fail(r, w->from, error);
+		return;
+	case SPLICE_FAILED_OUT:
+		fail(r, w->to, error);
+		return;
+	}
+}
+
+static void copy(struct way *w, struct bytes data)
+{
+	w->n_bytes += data.len;
+	w->streak = data.len >= BULK_READ ? (uint8_t)(w->streak + 1) : 0;
+	bool is_blocked = stream_write(w->to, data);
+	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to)) {
+		w->is_splicing = true;
+		w->streak = 0;
+		tcp_pull_start(w->from);
+	} else if (is_blocked) {
+		stream_read_stop(w->from);
+	}
+}
+
+static void on_data(struct relay *r, struct way *w, struct bytes data)
+{
+	if (!w->is_splicing)
+		copy(w, data);
+	else if (w->pipe == NULL && tcp_is_drained(w->to))
+		splice(r, w); /* else DRAINED of w->to goes on */
+}
+
+static void on_drained(struct relay *r, struct way *w)
+{
+	if (w->has_ended)
+		way_done(r, w);
+	else if (w->is_splicing)
+		splice(r, w);
+	else
+		stream_read_start(w->from);
+}
+
+static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner)
+{
+	struct relay *r = owner;
+	struct way *out = s == r->ways[0].from ? &r->ways[0] : &r->ways[1]; /* what @s reads */
+	struct way *in = s == r->ways[0].from ? &r->ways[1] : &r->ways[0]; /* what is written to @s */
+	if (event == STREAM_CLOSED) {
+		on_closed(r);
+		return;
+	}
+	r->active_at_ms = loop_now_ms(r->group->loop);
+	switch (event) {
+	case STREAM_DATA:
+		on_data(r, out, data);
+		return;
+	case STREAM_DRAINED:
+		on_drained(r, in);
+		return;
+	case STREAM_EOF:
+		pass_end(r, out);
+		return;
+	case STREAM_FAILED:
+		fail(r, s, s->error);
+		return;
+	case STREAM_CONNECTED:
+	case STREAM_CLOSED:
+		return;
+	}
+}
+
+int relay_new(struct relay_group *group, struct stream *a, struct stream *b, const struct relay_options *options,
+	relay_done_fn *on_done, void *owner, struct relay **ret)
+{
+	struct relay *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->group = group;
+	r->ways[0].from = r->ways[1].to = a;
+	r->ways[1].from = r->ways[0].to = b;
+	r->active_at_ms = loop_now_ms(group->loop);
+	r->options = *options;
+	r->n_streams = 2;
+	r->on_done = on_done;
+	r->owner = owner;
+	stream_own(a, on_event, r);
+	stream_own(b, on_event, r);
+	if (group->relays == NULL)
+		loop_timer_start(group->loop, &group->sweep, SWEEP_MS, sweep);
+	DL_APPEND(group->relays, r);
+	stream_read_start(a);
+	stream_read_start(b);
+	*ret = r;
+	return 0;
+}
+
+void relay_stop(struct relay *relay)
+{
+	end(relay, RELAY_STOPPED, ERR_CANCEL);
+}
+
+void relay_group_stop(struct relay_group *group)
+{
+	struct relay *r;
+	DL_FOREACH (group->relays, r)
+		relay_stop(r);
+}
+
+static void check_time(struct relay *r, uint64_t now_ms)
+{
+	uint64_t quiet_ms = now_ms - r->active_at_ms;
+	bool is_half_closed = r->ways[0].has_ended || r->ways[1].has_ended;
+	if (r->is_ending)
+		return;
+	if (stream_is_stalled(r->ways[0].from, now_ms))
+		end(r, RELAY_STALLED_A, ERR_STALLED);
+	else if (stream_is_stalled(r->ways[1].from, now_ms))
+		end(r, RELAY_STALLED_B, ERR_STALLED);
+	else if (r->options.idle_timeout_ms > 0 && quiet_ms >= r->options.idle_timeout_ms)
+		end(r, RELAY_IDLE, ERR_IDLE);
+	else if (is_half_closed && r->options.half_close_timeout_ms > 0
+		&& quiet_ms >= r->options.half_close_timeout_ms)
+		end(r, RELAY_HALF_CLOSED, ERR_IDLE);
+}
+
+static void sweep(struct timer *timer)
+{
+	struct relay_group *group = (struct relay_group *)((char *)timer - offsetof(struct relay_group, sweep));
+	uint64_t now_ms = loop_now_ms(group->loop);
+	struct relay *r;
+	DL_FOREACH (group->relays, r)
+		check_time(r, now_ms);
+	if (group->relays != NULL)
+		loop_timer_start(group->loop, &group->sweep, SWEEP_MS, sweep);
+}
+
+const char *relay_end_name(enum relay_end end)
+{
+	switch (end) {
+	case RELAY_END_A:
+		return "client-fin";
+	case RELAY_END_B:
+		return "target-fin";
+	case RELAY_FAILED_A:
+		return "client-failed";
+	case RELAY_FAILED_B:
+		return "target-failed";
+	case RELAY_IDLE:
+		return "idle-timeout";
+	case RELAY_HALF_CLOSED:
+		return "half-close-timeout";
+	case RELAY_STALLED_A:
+		return "client-stalled";
+	case RELAY_STALLED_B:
+		return "target-stalled";
+	case RELAY_STOPPED:
+		return "stopped";
+	}
+	return "?";
+}

@@ -39,7 +39,7 @@ struct stream_ops {
 	void (*read_start)(struct stream *s, uint64_t limit);
 	void (*read_stop)(struct stream *s);
 	bool (*write)(struct stream *s, struct bytes data);
-	void (*shutdown)(struct stream *s);
+	bool (*shutdown)(struct stream *s);
 	void (*close)(struct stream *s);
 	void (*abort)(struct stream *s);
 	bool (*is_stalled)(struct stream *s, uint64_t now_ms);
@@ -89,10 +89,11 @@ static inline bool stream_write(struct stream *s, struct bytes data)
 	return s->ops->write(s, data);
 }
 
-/** stream_shutdown() - orderly end of our direction once all written bytes have gone out. Idempotent. */
-static inline void stream_shutdown(struct stream *s)
+/** stream_shutdown() - orderly end of our direction once all written bytes have gone out. Idempotent.
+ * Return: true if something is still queued: DRAINED follows once it and the end have gone out. */
+static inline bool stream_shutdown(struct stream *s)
 {
-	s->ops->shutdown(s);
+	return s->ops->shutdown(s);
 }
 
 /** stream_close() - ends both directions now; queued output that the kernel did not take is dropped.
