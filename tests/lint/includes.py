@@ -1,0 +1,104 @@
+"""Who may include whom (docs/architecture.md), own header first, include guards, no include cycles."""
+import re
+
+FOLDERS = ("common", "chain", "hop", "access", "config")
+
+# A file may include what begins with one of these. "x/" is a whole folder, "x/y" a name or its beginning.
+OURS = {
+    "common": ("common/",),
+    "chain": ("chain/", "common/"),
+    "hop": ("hop/", "common/", "chain/wire_"),
+    "access": ("access/", "chain/", "common/"),
+    "config": ("config/", "common/", "chain/spec.h", "chain/wire_key.h", "hop/options.h", "access/options.h"),
+}
+# The three programs also fill options from flags and files.
+PROGRAMS = re.compile(r"(hop/main|access/main|chain/cli(_\w+)?)\.[ch]$")
+
+# A library belongs to the files that wrap it: header, pattern of the files.
+LIBRARIES = (
+    (r"uv\.h|uv/", r"common/"),
+    (r"cjson/|cJSON\.h", r"config/json\.c$"),
+    (r"sodium\.h|sodium/", r"common/seal[\w]*\.c$"),
+    (r"openssl/", r"common/record[\w]*\.c$"),
+    (r"ares\.h|ares_", r"common/resolve\.c$"),
+    (r"sys/epoll\.h", r"common/"),
+)
+# libsodium has no raw AES block: that one primitive of seal.h is OpenSSL's.
+EXCEPTIONS = {("common/seal_block.c", "openssl/"), ("common/seal.c", "openssl/")}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
+
+
+def includes_of(path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match.group(1), match.group(2)
+
+
+def check_ours(name, number, included):
+    folder = name.split("/")[0]
+    allowed = OURS[folder] + (("config/",) if PROGRAMS.search(name) else ())
+    if not included.startswith(allowed):
+        yield f"{name}:{number}: {folder}/ must not include {included}"
+
+
+def check_library(name, number, included):
+    for header, wrappers in LIBRARIES:
+        if not re.match(header, included) or re.match(wrappers, name):
+            continue
+        if not any(name == file and included.startswith(what) for file, what in EXCEPTIONS):
+            yield f"{name}:{number}: <{included}> belongs to the files that match {wrappers}"
+
+
+def check_own_header_first(path, name):
+    own = name[:-2] + ".h"
+    if not path.with_suffix(".h").exists():
+        return
+    first = next(includes_of(path), None)
+    if first is None or first[1] != own:
+        yield f"{name}:{first[0] if first else 1}: the first include must be its own header, \"{own}\""
+
+
+def check_guard(path, name):
+    guard = re.sub(r"\W", "_", name).upper()
+    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if lines[:2] != [f"#ifndef {guard}", f"#define {guard}"] or lines[-1] != "#endif":
+        yield f"{name}:1: the include guard must be {guard}, in the first two lines and the last"
+
+
+def check_cycles(graph):
+    done, path = set(), []
+
+    def walk(name):
+        if name in path:
+            yield "include cycle: " + " → ".join(path[path.index(name):] + [name])
+            return
+        if name in done:
+            return
+        path.append(name)
+        for included in sorted(graph.get(name, ())):
+            yield from walk(included)
+        path.pop()
+        done.add(name)
+
+    for name in sorted(graph):
+        yield from walk(name)
+
+
+def check(root):
+    complaints, graph = [], {}
+    for folder in FOLDERS:
+        for path in sorted((root / folder).glob("*.[ch]")):
+            name = path.relative_to(root).as_posix()
+            graph[name] = set()
+            for number, ours, system in includes_of(path):
+                if ours:
+                    complaints += check_ours(name, number, ours)
+                    graph[name].add(ours)
+                    if not (root / ours).exists():
+                        complaints.append(f"{name}:{number}: there is no {ours}")
+                else:
+                    complaints += check_library(name, number, system)
+            complaints += check_guard(path, name) if path.suffix == ".h" else check_own_header_first(path, name)
+    return complaints + list(check_cycles(graph))
