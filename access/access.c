@@ -1,1 +1,225 @@
 #include "access/access.h"
+
+#include "access/session.h"
+#include "common/listener.h"
+#include "common/workers.h"
+
+#include <stdlib.h>
+
+#define LOG_MODULE "access"
+#include "common/log.h"
+
+/* The limits of one listener, shared by all workers. */
+struct shared_listener {
+	struct addr at; /* with the port the kernel chose */
+	struct quota connections;
+	struct source_quota *sources;
+};
+
+struct access {
+	const struct access_options *options;
+	struct shared_listener *listeners;
+	struct quota connections;
+	struct source_quota *sources;
+	uint16_t *ports;
+	_Atomic unsigned n_ready;
+	_Atomic int i_failed;
+	access_ready_fn *on_ready;
+	void *owner;
+};
+
+/* One worker. */
+struct server {
+	struct access_worker worker; /* first: sessions lead back here */
+	struct access *access;
+	struct resolver *resolver;
+	struct chain_client **clients;    /* one per chain */
+	struct access_ingress *ingresses; /* one per listener */
+	struct listener **listeners;
+	bool is_draining;
+};
+
+static void end_if_drained(struct server *server)
+{
+	if (server->is_draining && server->worker.sessions == NULL)
+		workers_drained(server->worker.loop);
+}
+
+static void on_session_end(struct access_worker *worker)
+{
+	end_if_drained((struct server *)worker);
+}
+
+static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+{
+	access_session_start(owner, stream, peer);
+}
+
+static void close_listeners(struct server *server)
+{
+	for (size_t i = 0; i < server->access->options->n_listen; i++) {
+		listener_close(server->listeners[i]);
+		server->listeners[i] = NULL;
+	}
+}
+
+static struct chain_client *client_of(const struct server *server, const struct chain_spec *spec)
+{
+	const struct access_options *o = server->access->options;
+	for (size_t i = 0; i < o->n_chains; i++) {
+		if (o->chains[i] == spec)
+			return server->clients[i];
+	}
+	return NULL;
+}
+
+static int open_listeners(struct server *server)
+{
+	struct access *access = server->access;
+	bool shares_port = access->options->n_workers > 1;
+	for (size_t i = 0; i < access->options->n_listen; i++) {
+		server->ingresses[i] = (struct access_ingress){
+			.worker = &server->worker,
+			.options = &access->options->listen[i],
+			.chain = client_of(server, access->options->listen[i].chain),
+			.connections = &access->listeners[i].connections,
+			.sources = access->listeners[i].sources,
+		};
+		int error = listener_open(server->worker.loop, &access->listeners[i].at,
+			shares_port, on_accept, &server->ingresses[i], &server->listeners[i]);
+		if (error != 0) {
+			access->i_failed = (int)i;
+			return error;
+		}
+		if (server->worker.i_worker == 0)
+			access->ports[i] = listener_port(server->listeners[i]);
+	}
+	return 0;
+}
+
+static int make_worker(struct server *server, struct loop *loop, unsigned i_worker)
+{
+	struct access *access = server->access;
+	const struct access_options *o = access->options;
+	server->worker = (struct access_worker){
+		.loop = loop,
+		.options = o,
+		.connections = &access->connections,
+		.sources = access->sources,
+		.i_worker = i_worker,
+		.on_session_end = on_session_end,
+	};
+	server->clients = calloc(o->n_chains, sizeof(struct chain_client *));
+	server->ingresses = calloc(o->n_listen, sizeof *server->ingresses);
+	server->listeners = calloc(o->n_listen, sizeof(struct listener *));
+	if (server->clients == NULL || server->ingresses == NULL || server->listeners == NULL)
+		return ERR_NOMEM;
+	int error = resolver_new(loop, o->dns_servers, &server->resolver);
+	if (error == 0)
+		error = relay_group_new(loop, &server->worker.relays);
+	for (size_t i = 0; error == 0 && i < o->n_chains; i++)
+		error = chain_client_new(loop, server->resolver, o->chains[i], &server->clients[i]);
+	return error;
+}
+
+static void finish(void *worker)
+{
+	struct server *server = worker;
+	if (server->listeners != NULL)
+		close_listeners(server);
+	for (size_t i = 0; server->clients != NULL && i < server->access->options->n_chains; i++)
+		chain_client_free(server->clients[i]);
+	relay_group_free(server->worker.relays);
+	resolver_free(server->resolver);
+	free(server->clients);
+	free(server->ingresses);
+	free(server->listeners);
+	free(server);
+}
+
+static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_worker)
+{
+	struct access *access = owner;
+	struct server *server = calloc(1, sizeof *server);
+	if (server == NULL)
+		return ERR_NOMEM;
+	server->access = access;
+	int error = make_worker(server, loop, i_worker);
+	if (error == 0)
+		error = open_listeners(server);
+	if (error != 0) {
+		finish(server);
+		return error;
+	}
+	*ret_worker = server;
+	if (++access->n_ready == access->options->n_workers)
+		access->on_ready(access->ports, (unsigned)access->options->n_listen, access->owner);
+	return 0;
+}
+
+static void drain(void *worker)
+{
+	struct server *server = worker;
+	server->is_draining = true;
+	close_listeners(server);
+	end_if_drained(server);
+}
+
+static void stop(void *worker)
+{
+	struct server *server = worker;
+	server->is_draining = true;
+	close_listeners(server);
+	access_sessions_stop(&server->worker);
+	end_if_drained(server);
+}
+
+static int make_listener(struct access *access, size_t i)
+{
+	const struct access_listener *o = &access->options->listen[i];
+	struct shared_listener *l = &access->listeners[i];
+	l->at = o->addr;
+	quota_init(&l->connections, o->max_connections);
+	int error = source_quota_new(o->max_connections_per_source, &l->sources);
+	if (error == 0 && access->options->n_workers > 1)
+		error = listener_claim(&l->at);
+	if (error != 0)
+		access->i_failed = (int)i;
+	return error;
+}
+
+static int make_shared(struct access *access)
+{
+	const struct access_options *o = access->options;
+	access->listeners = calloc(o->n_listen, sizeof *access->listeners);
+	access->ports = calloc(o->n_listen, sizeof *access->ports);
+	if (access->listeners == NULL || access->ports == NULL)
+		return ERR_NOMEM;
+	quota_init(&access->connections, o->max_connections);
+	int error = source_quota_new(o->max_connections_per_source, &access->sources);
+	for (size_t i = 0; error == 0 && i < o->n_listen; i++)
+		error = make_listener(access, i);
+	return error;
+}
+
+int access_run(const struct access_options *options, access_ready_fn *on_ready, void *owner,
+	int *ret_listen)
+{
+	static const struct workers_ops ops = {
+		.start = start, .drain = drain, .stop = stop, .finish = finish
+	};
+	struct access access = {
+		.options = options, .i_failed = -1, .on_ready = on_ready, .owner = owner
+	};
+	int error = make_shared(&access);
+	if (error == 0)
+		error = workers_run(options->n_workers, options->drain_ms, &ops, &access);
+	if (ret_listen != NULL)
+		*ret_listen = access.i_failed;
+	for (size_t i = 0; access.listeners != NULL && i < options->n_listen; i++)
+		source_quota_free(access.listeners[i].sources);
+	source_quota_free(access.sources);
+	free(access.listeners);
+	free(access.ports);
+	return error;
+}

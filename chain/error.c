@@ -1,1 +1,238 @@
 #include "chain/error.h"
+
+#include "chain/wire_status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Bounded text that is built piece by piece; what does not fit is cut. */
+struct text {
+	char *at;
+	size_t left;
+};
+
+static void add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text *t, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(t->at, t->left, format, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
+	t->at += used;
+	t->left -= used;
+}
+
+/* Our own resolving and dialling fail in the same ways as a hop's: one vocabulary. */
+static uint8_t status_of(int code)
+{
+	switch (code) {
+	case ERR_NOT_FOUND:
+	case ERR_NO_ADDRESS:
+		return STATUS_RESOLVE_FAIL;
+	case ERR_DNS_TIMEOUT:
+		return STATUS_RESOLVE_TIMEOUT;
+	case ERR_DNS_TEMPORARY:
+	case ERR_DNS_SERVER:
+		return STATUS_RESOLVE_TEMP;
+	case -ECONNREFUSED:
+		return STATUS_REFUSED;
+	case -ENETUNREACH:
+		return STATUS_NET_UNREACH;
+	case -EHOSTUNREACH:
+		return STATUS_HOST_UNREACH;
+	case -ETIMEDOUT:
+		return STATUS_TIMEOUT;
+	case -ECONNRESET:
+	case -EPIPE:
+		return STATUS_RESET;
+	case -EAFNOSUPPORT:
+		return STATUS_NO_FAMILY;
+	default:
+		return STATUS_LOCAL;
+	}
+}
+
+const char *chain_error_slug(const struct chain_error *error)
+{
+	switch (error->stage) {
+	case CHAIN_RESOLVE:
+	case CHAIN_DIAL:
+		return wire_status_find(status_of(error->code))->slug;
+	case CHAIN_ANSWER:
+		return error->seen[0] != '\0' ? "not-a-hop" : "no-answer";
+	case CHAIN_STATUS:
+		return wire_status_find(error->status)->slug;
+	case CHAIN_PAYLOAD:
+		return "lost";
+	case CHAIN_SETUP:
+		return "local";
+	}
+	return "internal";
+}
+
+static void add_ms(struct text *t, uint32_t us)
+{
+	add(t, "%" PRIu32 ".%" PRIu32 " ms", us / 1000, us % 1000 / 100);
+}
+
+static void print_dial(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	add(t, "%s (%s): %s after %" PRIu32 " ms: ", e->hop == 0 ? "target" : "hop 1",
+		addr_print(&e->address, address), chain_error_slug(e), e->elapsed_ms);
+	if (status_of(e->code) == STATUS_LOCAL)
+		add(t, "%s", err_text(e->code));
+	else
+		add(t, "%s", wire_status_find(status_of(e->code))->text);
+}
+
+static const char *kind_of_server(const char *seen)
+{
+	if (strncmp(seen, "SSH-", 4) == 0)
+		return "an ssh server";
+	if (strncmp(seen, "HTTP/", 5) == 0)
+		return "an HTTP server";
+	if (strncmp(seen, "220", 3) == 0)
+		return "a mail or FTP server";
+	return "another protocol";
+}
+
+static void print_answer(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	add(t, "hop %u (%s): %s: ", e->hop, addr_print(&e->address, address), chain_error_slug(e));
+	if (e->seen[0] != '\0') {
+		add(t, "its first bytes were \"%s\": this looks like %s", e->seen,
+			kind_of_server(e->seen));
+		return;
+	}
+	if (e->hop > 1) {
+		add(t, "hop %u connected in ", e->hop - 1u);
+		add_ms(t, e->connect_us);
+		add(t, ", but hop %u did not answer", e->hop);
+	} else {
+		add(t, "connected, but hop 1 did not answer");
+	}
+	add(t, " within %" PRIu32 " ms: wrong key, clock more than 30 s off, or not one of ours",
+		e->elapsed_ms);
+	if (e->clock_skew_ms >= 5000 || e->clock_skew_ms <= -5000)
+		add(t, "; the clock here is %" PRId64 " s %s that of hop %u",
+			(e->clock_skew_ms > 0 ? e->clock_skew_ms : -e->clock_skew_ms) / 1000,
+			e->clock_skew_ms > 0 ? "behind" : "ahead of", e->hop - 1u);
+	add(t, "; hint: the log of hop %u says which", e->hop);
+}
+
+static const char *class_to_allow(const struct chain_error *e)
+{
+	switch (e->detail) {
+	case DETAIL_DENIED_LOOPBACK:
+		return "loopback";
+	case DETAIL_DENIED_UNSPECIFIED:
+		return "unspecified";
+	case DETAIL_DENIED_OWN:
+		return "own";
+	case DETAIL_DENIED_PRIVATE:
+		return "private";
+	case DETAIL_DENIED_LINK_LOCAL:
+		return "link-local";
+	case DETAIL_DENIED_METADATA:
+		return "metadata";
+	case DETAIL_DENIED_MULTICAST:
+		return "multicast";
+	case DETAIL_DENIED_RESERVED:
+		return "reserved";
+	default:
+		return NULL;
+	}
+}
+
+static void print_denied(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	const char *class =
+		e->status == STATUS_DENIED_LOOPBACK || e->status == STATUS_DENIED_PRIVATE
+			? class_to_allow(e)
+			: NULL;
+	add(t, "hop %u refused %s: %s", e->hop, addr_print(&e->address, address),
+		chain_error_slug(e));
+	if (class != NULL)
+		add(t, "; hint: allow \"%s\" in that hop's \"targets\"", class);
+	else if (e->status != STATUS_DENIED_LOOPBACK && e->status != STATUS_DENIED_PRIVATE)
+		add(t, ": %s", wire_status_find(e->status)->text);
+}
+
+static void print_status(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	const struct wire_status_row *row = wire_status_find(e->status);
+	const char *detail = wire_detail_text(e->status, e->detail);
+	if (e->status >= STATUS_DENIED_POLICY && e->status <= STATUS_DENIED_CMD) {
+		print_denied(t, e);
+		return;
+	}
+	if (e->status >= STATUS_RESOLVE_FAIL && e->status <= STATUS_NO_FAMILY) {
+		add(t, "hop %u could not reach ", e->hop);
+		if (e->hop < e->n_hops)
+			add(t, "hop %u (%s)", e->hop + 1u, addr_print(&e->address, address));
+		else
+			add(t, "%s", addr_print(&e->address, address));
+		add(t, ": %s after %" PRIu32 " ms: %s", row->slug, e->elapsed_ms, row->text);
+	} else {
+		add(t, "hop %u (%s): %s: %s", e->hop, addr_print(&e->hop_address, address),
+			row->slug, row->text);
+		if (!wire_status_is_known(e->status))
+			add(t, " (status 0x%02x)", e->status);
+	}
+	if (detail != NULL)
+		add(t, " (%s)", detail);
+	if (e->text[0] != '\0')
+		add(t, "; it says: %s", e->text);
+}
+
+const char *chain_error_print(const struct chain_error *error, char *to, size_t size)
+{
+	struct text t = { .at = to, .left = size };
+	to[0] = '\0';
+	switch (error->stage) {
+	case CHAIN_RESOLVE:
+	case CHAIN_DIAL:
+		print_dial(&t, error);
+		break;
+	case CHAIN_ANSWER:
+		print_answer(&t, error);
+		break;
+	case CHAIN_STATUS:
+		print_status(&t, error);
+		break;
+	case CHAIN_PAYLOAD:
+		add(&t, "lost after %" PRIu32 " ms: %s", error->elapsed_ms, err_text(error->code));
+		break;
+	case CHAIN_SETUP:
+		add(&t, "local: cannot set up the chain: %s", err_text(error->code));
+		break;
+	}
+	return to;
+}
+
+int chain_error_exit_code(const struct chain_error *error)
+{
+	switch (error->stage) {
+	case CHAIN_RESOLVE:
+	case CHAIN_DIAL:
+		return 5;
+	case CHAIN_ANSWER:
+		return 7;
+	case CHAIN_STATUS:
+		return error->hop < error->n_hops ? 6 : 8;
+	case CHAIN_PAYLOAD:
+		return 9;
+	case CHAIN_SETUP:
+		return 1;
+	}
+	return 1;
+}

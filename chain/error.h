@@ -1,8 +1,8 @@
 #ifndef CHAIN_ERROR_H
 #define CHAIN_ERROR_H
 /*
- * Does: one value for every way a chain can fail: which hop, which stage, why, after how long; and its words.
- * Knows: statuses, errors. Never knows: who is told.
+ * Does: one value for every way a chain can fail: which hop, which stage, why, after how long; and
+ * its words. Knows: statuses, errors. Never knows: who is told.
  */
 #include "common/addr.h"
 
@@ -11,31 +11,35 @@
 
 enum chain_stage {
 	CHAIN_RESOLVE, /* of the first hop's name, here */
-	CHAIN_DIAL, /* connection to the first hop, here */
-	CHAIN_ANSWER, /* waiting for a hop's response header */
-	CHAIN_STATUS, /* a hop answered with a status that is not OK */
+	CHAIN_DIAL,    /* connection to the first hop, here */
+	CHAIN_ANSWER,  /* waiting for a hop's response header */
+	CHAIN_STATUS,  /* a hop answered with a status that is not OK */
 	CHAIN_PAYLOAD, /* after all hops said OK */
-	CHAIN_SETUP, /* own side: memory, descriptors, crypto */
+	CHAIN_SETUP,   /* own side: memory, descriptors, crypto */
 };
 
 struct chain_error {
-	uint8_t hop; /* 1..n: the hop that failed or did not answer */
+	uint8_t hop; /* 1..n: the hop that failed or did not answer; 0: the target's name failed to
+			resolve here */
 	uint8_t n_hops;
 	enum chain_stage stage;
-	int code; /* STATUS: 0; else a negative value of err.h */
+	int code;               /* STATUS: 0; else a negative value of err.h */
 	uint8_t status, detail; /* STATUS: of protocol.md 2.6 */
-	uint32_t elapsed_ms; /* from the start of the attempt */
+	uint32_t elapsed_ms;    /* from the start of the attempt */
 	uint32_t connect_us; /* ANSWER, hop > 1: what hop - 1 said about its connect to this hop */
 	int64_t clock_skew_ms; /* of the last hop that answered: its clock - ours; 0 = unknown */
-	char text[121]; /* what the hop said in words, or "" ; safe to show */
-	char seen[32]; /* ANSWER: printable start of what came instead of a header ("SSH-2.0-…"), or "" */
-	struct addr address; /* of the hop that failed (STATUS of the exit: of the target) */
+	char text[121];        /* what the hop said in words, or "" ; safe to show */
+	char seen[32]; /* ANSWER: printable start of what came instead of a header ("SSH-2.0-…"), or
+			  "" */
+	struct addr address;     /* of the hop that failed (STATUS of the exit: of the target) */
 	struct addr hop_address; /* STATUS: of the hop that answered */
 };
 
-/** chain_error_slug() - "no-answer", "not-a-hop", "refused", "denied-loopback" … one word for scripts and logs. */
+/** chain_error_slug() - "no-answer", "not-a-hop", "refused", "denied-loopback" … one word for
+ * scripts and logs. */
 const char *chain_error_slug(const struct chain_error *error);
-/** chain_error_print() - one sentence with hop, address, stage, reason and time (interface.md 2.6, 21 to 25). */
+/** chain_error_print() - one sentence with hop, address, stage, reason and time (interface.md 2.6,
+ * 21 to 25). */
 const char *chain_error_print(const struct chain_error *error, char *to, size_t size);
 /** chain_error_exit_code() - 5..9 of interface.md 2.2. */
 int chain_error_exit_code(const struct chain_error *error);

@@ -1,1 +1,321 @@
 #include "chain/open.h"
+
+#include "common/record.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define SPREAD_MS 500  /* each header's time is off by up to this much (docs/protocol.md 2.12) */
+#define SLACK_MS  2000 /* for the answers themselves (2.7.6) */
+#define SEEN_MIN  8    /* bytes that identify another protocol beyond chance */
+
+struct chain_open {
+	const struct chain_spec *spec;
+	size_t n_hops;
+	struct wire_request *requests;       /* n_hops */
+	struct wire_response *responses;     /* n_hops */
+	uint8_t *stack;                      /* all request headers */
+	size_t stack_at[CHAIN_HOPS_MAX + 1]; /* where each begins; [n_hops] = the end */
+	struct wire_pair *pair;              /* forward secrecy; NULL for header-only */
+	uint64_t start_ms, heard_wall_ms;
+	size_t i_hop; /* whose answer is awaited, 0-based */
+	bool is_reading_ext;
+	size_t n_in, n_wanted;
+	uint8_t in[WIRE_RESPONSE_MAX];
+	struct wire_secrets secrets;
+	struct chain_error error;
+};
+
+static uint16_t offers(enum chain_cipher cipher)
+{
+	switch (cipher) {
+	case CHAIN_CIPHER_AES_256_GCM:
+		return WIRE_OFFER_AES_256_GCM;
+	case CHAIN_CIPHER_CHACHA20_POLY1305:
+		return WIRE_OFFER_CHACHA20_POLY1305;
+	case CHAIN_CIPHER_AUTO:
+		break;
+	}
+	return record_has_aes() ? WIRE_OFFERS : WIRE_OFFER_CHACHA20_POLY1305;
+}
+
+static int atyp_of(const struct addr *a)
+{
+	switch (a->kind) {
+	case ADDR_IP4:
+		return WIRE_ATYP_IP4;
+	case ADDR_IP6:
+		return WIRE_ATYP_IP6;
+	case ADDR_NAME:
+		return WIRE_ATYP_NAME;
+	case ADDR_NONE:
+		break;
+	}
+	return WIRE_ATYP_NONE;
+}
+
+static void fill_request(
+	struct chain_open *o, size_t i, const struct addr *target, uint64_t wall_ms)
+{
+	struct wire_request *r = &o->requests[i];
+	bool is_exit = i + 1 == o->n_hops;
+	uint16_t spread;
+	seal_random(&spread, sizeof spread);
+	r->cmd = WIRE_CONNECT;
+	r->time_ms = wall_ms - SPREAD_MS + spread % (2 * SPREAD_MS + 1);
+	r->timeout = (uint16_t)(o->spec->connect_timeout_ms / 100);
+	r->to = is_exit ? *target : o->spec->hops[i + 1].addr;
+	r->atyp = (uint8_t)atyp_of(&r->to);
+	if (!is_exit)
+		return;
+	r->flags = WIRE_EXIT;
+	if (o->pair == NULL)
+		return;
+	r->flags |= WIRE_E2E | WIRE_FS | offers(o->spec->hops[i].cipher);
+	memcpy(r->eph, wire_pair_public(o->pair), sizeof r->eph);
+}
+
+static int seal_stack(struct chain_open *o, const struct addr *target, uint64_t wall_ms)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < o->n_hops; i++) {
+		uint8_t salt[WIRE_SALT];
+		seal_random(salt, sizeof salt);
+		fill_request(o, i, target, wall_ms);
+		o->stack_at[i] = at;
+		int n = wire_request_encode(
+			&o->requests[i], WIRE_TCP, o->spec->hops[i].key, salt, o->stack + at);
+		if (n < 0)
+			return n;
+		at += (size_t)n;
+	}
+	o->stack_at[o->n_hops] = at;
+	return 0;
+}
+
+int chain_open_new(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
+	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
+{
+	struct chain_open *o = calloc(1, sizeof *o);
+	int error = ERR_NOMEM;
+	if (o == NULL)
+		return ERR_NOMEM;
+	assert(spec->n_hops >= 1 && spec->n_hops <= CHAIN_HOPS_MAX);
+	o->spec = spec;
+	o->n_hops = spec->n_hops;
+	o->start_ms = now_ms;
+	o->n_wanted = WIRE_RESPONSE;
+	o->requests = calloc(o->n_hops, sizeof *o->requests);
+	o->responses = calloc(o->n_hops, sizeof *o->responses);
+	o->stack = malloc(o->n_hops * WIRE_REQUEST_MAX);
+	if (o->requests == NULL || o->responses == NULL || o->stack == NULL)
+		goto free_open;
+	if (!spec->is_header_only) {
+		o->pair = wire_pair_acquire(ephemeral, now_ms);
+		if (o->pair == NULL)
+			goto free_open;
+	}
+	error = seal_stack(o, target, wall_ms);
+	if (error != 0)
+		goto free_open;
+	*ret = o;
+	return 0;
+
+free_open:
+	chain_open_free(o);
+	return error;
+}
+
+void chain_open_free(struct chain_open *open)
+{
+	if (open == NULL)
+		return;
+	wire_pair_release(open->pair);
+	seal_wipe(&open->secrets, sizeof open->secrets);
+	free(open->requests);
+	free(open->responses);
+	free(open->stack);
+	free(open);
+}
+
+struct bytes chain_open_request(const struct chain_open *open)
+{
+	return bytes_of(open->stack, open->stack_at[open->n_hops]);
+}
+
+size_t chain_open_wants(const struct chain_open *open)
+{
+	return open->n_wanted - open->n_in;
+}
+
+unsigned chain_open_hop(const struct chain_open *open)
+{
+	return (unsigned)open->i_hop + 1;
+}
+
+uint32_t chain_open_deadline_ms(const struct chain_open *open)
+{
+	return (uint32_t)(open->i_hop + 1) * open->spec->connect_timeout_ms + SLACK_MS;
+}
+
+/* The printable start of bytes that are no header, or "". */
+static void copy_seen(const struct chain_open *o, char to[32])
+{
+	size_t n = 0;
+	to[0] = '\0';
+	if (o->is_reading_ext || o->n_in < SEEN_MIN)
+		return;
+	while (n < 31 && n < o->n_in && o->in[n] >= 0x20 && o->in[n] < 0x7f && o->in[n] != '"') {
+		to[n] = (char)o->in[n];
+		n++;
+	}
+	to[n >= SEEN_MIN ? n : 0] = '\0';
+}
+
+void chain_open_fail(const struct chain_open *open, int code, struct chain_error *ret)
+{
+	const struct wire_response *before =
+		open->i_hop > 0 ? &open->responses[open->i_hop - 1] : NULL;
+	*ret = (struct chain_error){
+		.hop = (uint8_t)(open->i_hop + 1),
+		.n_hops = (uint8_t)open->n_hops,
+		.stage = CHAIN_ANSWER,
+		.code = code,
+		.address = open->spec->hops[open->i_hop].addr,
+		.connect_us = before != NULL ? before->connect_us : 0,
+		.clock_skew_ms = before != NULL ? (int64_t)(before->val - open->heard_wall_ms) : 0,
+	};
+	copy_seen(open, ret->seen);
+}
+
+static enum chain_open_step fail(struct chain_open *o, int code, uint64_t now_ms)
+{
+	chain_open_fail(o, code, &o->error);
+	o->error.elapsed_ms = (uint32_t)(now_ms - o->start_ms);
+	return CHAIN_OPEN_FAILED;
+}
+
+static enum chain_open_step fail_status(struct chain_open *o, uint64_t now_ms)
+{
+	const struct wire_response *s = &o->responses[o->i_hop];
+	chain_open_fail(o, 0, &o->error);
+	o->error.stage = CHAIN_STATUS;
+	o->error.status = s->status;
+	o->error.detail = s->detail;
+	o->error.elapsed_ms = (uint32_t)(now_ms - o->start_ms);
+	o->error.seen[0] = '\0';
+	o->error.hop_address = o->spec->hops[o->i_hop].addr;
+	o->error.address = o->requests[o->i_hop].to;
+	memcpy(o->error.text, s->text, sizeof s->text);
+	return CHAIN_OPEN_FAILED;
+}
+
+static struct bytes request_of(const struct chain_open *o, size_t i)
+{
+	return bytes_of(o->stack + o->stack_at[i], o->stack_at[i + 1] - o->stack_at[i]);
+}
+
+/* The exit said OK: derive the payload's secrets while R_n and S_n are at hand. */
+static bool derive(struct chain_open *o)
+{
+	const struct wire_response *s = &o->responses[o->i_hop];
+	uint8_t ss[SEAL_CURVE];
+	if (o->pair == NULL)
+		return true;
+	if (!wire_pair_agree(o->pair, s->eph, ss))
+		return false;
+	wire_secrets_derive(o->spec->hops[o->i_hop].key, ss, request_of(o, o->i_hop),
+		bytes_of(o->in, o->n_in), &o->secrets);
+	seal_wipe(ss, sizeof ss);
+	return true;
+}
+
+static enum chain_open_step on_response(struct chain_open *o, uint64_t now_ms)
+{
+	const struct wire_response *s = &o->responses[o->i_hop];
+	bool is_last = o->i_hop + 1 == o->n_hops;
+	if (s->status != STATUS_OK)
+		return fail_status(o, now_ms);
+	if (is_last && !derive(o))
+		return fail(o, ERR_CRYPTO, now_ms);
+	if (is_last)
+		return CHAIN_OPEN_DONE;
+	o->i_hop++;
+	o->n_in = 0;
+	o->n_wanted = WIRE_RESPONSE;
+	o->is_reading_ext = false;
+	return CHAIN_OPEN_MORE;
+}
+
+static enum chain_open_step on_block(struct chain_open *o, uint64_t now_ms)
+{
+	size_t i = o->i_hop;
+	uint16_t ext_len = 0;
+	const struct wire_key *key = o->spec->hops[i].key;
+	struct wire_response *s = &o->responses[i];
+	enum wire_response_verdict verdict =
+		wire_response_open(o->in, request_of(o, i).ptr, &o->requests[i], key, s, &ext_len);
+	if (verdict != WIRE_RESPONSE_OK)
+		return fail(o, ERR_BAD_RECORD, now_ms);
+	if (ext_len > 0) {
+		o->is_reading_ext = true;
+		o->n_wanted = WIRE_RESPONSE + WIRE_EXT_SEALED((size_t)ext_len);
+		return CHAIN_OPEN_MORE;
+	}
+	if (wire_response_open_ext(o->in, bytes_of(NULL, 0), &o->requests[i], key, s) !=
+		WIRE_RESPONSE_OK)
+		return fail(o, ERR_BAD_RECORD, now_ms);
+	return on_response(o, now_ms);
+}
+
+static enum chain_open_step on_ext(struct chain_open *o, uint64_t now_ms)
+{
+	struct bytes sealed = bytes_of(o->in + WIRE_RESPONSE, o->n_in - WIRE_RESPONSE);
+	if (wire_response_open_ext(o->in, sealed, &o->requests[o->i_hop],
+		    o->spec->hops[o->i_hop].key, &o->responses[o->i_hop]) != WIRE_RESPONSE_OK)
+		return fail(o, ERR_BAD_RECORD, now_ms);
+	return on_response(o, now_ms);
+}
+
+/* A nonce that spells this by chance: 2^-64. Waiting for 96 bytes would wait for ever: a server
+ * that speaks first says its line and listens. */
+static bool is_another_protocol(const struct chain_open *o)
+{
+	return !o->is_reading_ext && o->n_in >= SEEN_MIN &&
+	       (memcmp(o->in, "SSH-2.0-", 8) == 0 || memcmp(o->in, "HTTP/1.1", 8) == 0 ||
+		       memcmp(o->in, "HTTP/1.0", 8) == 0);
+}
+
+enum chain_open_step chain_open_feed(
+	struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms)
+{
+	assert(in.len <= chain_open_wants(open));
+	open->heard_wall_ms = wall_ms;
+	memcpy(open->in + open->n_in, in.ptr, in.len);
+	open->n_in += in.len;
+	if (is_another_protocol(open))
+		return fail(open, ERR_BAD_RECORD, now_ms);
+	if (open->n_in < open->n_wanted)
+		return CHAIN_OPEN_MORE;
+	return open->is_reading_ext ? on_ext(open, now_ms) : on_block(open, now_ms);
+}
+
+const struct chain_error *chain_open_error(const struct chain_open *open)
+{
+	return &open->error;
+}
+
+const struct wire_response *chain_open_response(const struct chain_open *open, unsigned i)
+{
+	return &open->responses[i - 1];
+}
+
+bool chain_open_secrets(
+	const struct chain_open *open, uint8_t *ret_cipher, struct wire_secrets *ret)
+{
+	if (open->pair == NULL)
+		return false;
+	*ret_cipher = open->responses[open->n_hops - 1].cipher;
+	*ret = open->secrets;
+	return true;
+}

@@ -12,8 +12,8 @@
 struct chain_open;
 
 enum chain_open_step {
-	CHAIN_OPEN_MORE, /* feed chain_open_wants() more bytes */
-	CHAIN_OPEN_DONE, /* every hop said OK */
+	CHAIN_OPEN_MORE,   /* feed chain_open_wants() more bytes */
+	CHAIN_OPEN_DONE,   /* every hop said OK */
 	CHAIN_OPEN_FAILED, /* see the error */
 };
 
@@ -22,26 +22,31 @@ enum chain_open_step {
  * Each header gets its own time: @wall_ms and a random -500..+500 ms. @ephemeral may be NULL for a
  * header-only chain. Return: 0, ERR_NOMEM, ERR_INVAL (no T1 request can name the target).
  */
-NODISCARD int chain_open_new(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
-	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret);
+NODISCARD int chain_open_new(const struct chain_spec *spec, const struct addr *target,
+	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
+	struct chain_open **ret);
 void chain_open_free(struct chain_open *open); /* wipes. NULL ok */
 /** chain_open_request() - the bytes to send, in one write. Valid until free. */
 struct bytes chain_open_request(const struct chain_open *open);
 /** chain_open_wants() - how many bytes complete the present block: read exactly so many. */
 size_t chain_open_wants(const struct chain_open *open);
 /** chain_open_feed() - at most chain_open_wants() bytes. */
-enum chain_open_step chain_open_feed(struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms);
+enum chain_open_step chain_open_feed(
+	struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms);
 /** chain_open_hop() - 1-based: whose response is awaited. */
 unsigned chain_open_hop(const struct chain_open *open);
 /** chain_open_deadline_ms() - ms from the write until the awaited response is due (2.7.6). */
 uint32_t chain_open_deadline_ms(const struct chain_open *open);
-/** chain_open_fail() - fills @ret for a failure outside the protocol: EOF, reset, deadline while waiting. */
+/** chain_open_fail() - fills @ret for a failure outside the protocol: EOF, reset, deadline while
+ * waiting. */
 void chain_open_fail(const struct chain_open *open, int code, struct chain_error *ret);
 /** chain_open_error() - after FAILED. */
 const struct chain_error *chain_open_error(const struct chain_open *open);
 /** chain_open_response() - of hop @i (1-based), after it was read. */
 const struct wire_response *chain_open_response(const struct chain_open *open, unsigned i);
-/** chain_open_secrets() - after DONE of an encrypted chain: cipher and secrets. Return: false if header-only. */
-bool chain_open_secrets(const struct chain_open *open, uint8_t *ret_cipher, struct wire_secrets *ret);
+/** chain_open_secrets() - after DONE of an encrypted chain: cipher and secrets. Return: false if
+ * header-only. */
+bool chain_open_secrets(
+	const struct chain_open *open, uint8_t *ret_cipher, struct wire_secrets *ret);
 
 #endif

@@ -16,7 +16,7 @@ struct drained {
 	struct stream *stream;
 	struct timer timer;
 	uint64_t n_left; /* bytes until the end */
-	bool is_silent; /* counts against DRAIN_MAX_STREAMS; still says nothing */
+	bool is_silent;  /* counts against DRAIN_MAX_STREAMS; still says nothing */
 };
 
 struct drain {
@@ -24,6 +24,8 @@ struct drain {
 	struct drain_limits limits;
 	struct drained *silent, *ending;
 	unsigned n_silent;
+	drain_empty_fn *on_empty;
+	void *owner;
 };
 
 struct drain_limits drain_limits_derive(const uint8_t secret[16])
@@ -33,19 +35,22 @@ struct drain_limits drain_limits_derive(const uint8_t secret[16])
 	struct bytes parts[1] = { bytes_of(label, sizeof label - 1) };
 	seal_hash(bytes_of(secret, 16), parts, 1, hash, sizeof hash);
 	uint32_t a = (uint32_t)hash[0] << 8 | hash[1], b = (uint32_t)hash[2] << 8 | hash[3];
-	return (struct drain_limits) {
+	return (struct drain_limits){
 		.n_bytes = 1024 + a % (15 * 1024 + 1),
 		.n_ms = 20000 + b % 40001,
 	};
 }
 
-int drain_new(struct loop *loop, struct drain_limits limits, struct drain **ret)
+int drain_new(struct loop *loop, struct drain_limits limits, drain_empty_fn *on_empty, void *owner,
+	struct drain **ret)
 {
 	struct drain *drain = calloc(1, sizeof *drain);
 	if (drain == NULL)
 		return ERR_NOMEM;
 	drain->loop = loop;
 	drain->limits = limits;
+	drain->on_empty = on_empty;
+	drain->owner = owner;
 	*ret = drain;
 	return 0;
 }
@@ -105,6 +110,8 @@ static void on_closed(struct drained *d)
 		DL_DELETE(drain->ending, d);
 	}
 	free(d);
+	if (drain_is_empty(drain))
+		drain->on_empty(drain->owner);
 }
 
 static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner)
@@ -131,17 +138,11 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 	}
 }
 
-static void refuse(struct stream *s, enum stream_event event, struct bytes data, void *owner)
-{
-	(void)s, (void)event, (void)data, (void)owner;
-}
-
 static struct drained *take(struct drain *drain, struct stream *stream)
 {
 	struct drained *d = calloc(1, sizeof *d);
 	if (d == NULL) {
-		stream_own(stream, refuse, NULL);
-		stream_close(stream);
+		stream_drop(stream);
 		return NULL;
 	}
 	d->drain = drain;
@@ -150,10 +151,12 @@ static struct drained *take(struct drain *drain, struct stream *stream)
 	return d;
 }
 
-void drain_silent(struct drain *drain, struct stream *stream, uint64_t n_received, uint64_t start_ms)
+void drain_silent(
+	struct drain *drain, struct stream *stream, uint64_t n_received, uint64_t start_ms)
 {
 	uint64_t now_ms = loop_now_ms(drain->loop);
-	uint64_t due_ms = start_ms + drain->limits.n_ms;
+	bool is_full = n_received >= drain->limits.n_bytes;
+	uint64_t due_ms = is_full ? now_ms : start_ms + drain->limits.n_ms;
 	struct drained *d = take(drain, stream);
 	if (d == NULL)
 		return;
@@ -162,9 +165,10 @@ void drain_silent(struct drain *drain, struct stream *stream, uint64_t n_receive
 	DL_APPEND(drain->silent, d);
 	drain->n_silent++;
 	d->is_silent = true;
-	d->n_left = n_received < drain->limits.n_bytes ? drain->limits.n_bytes - n_received : 1;
+	d->n_left = is_full ? 1 : drain->limits.n_bytes - n_received;
 	stream_read_start(stream);
-	loop_timer_start(drain->loop, &d->timer, due_ms > now_ms ? due_ms - now_ms : 0, on_silence_over);
+	loop_timer_start(
+		drain->loop, &d->timer, due_ms > now_ms ? due_ms - now_ms : 0, on_silence_over);
 }
 
 void drain_linger(struct drain *drain, struct stream *stream)

@@ -88,16 +88,16 @@ static int open_socket(const struct addr *at, bool shares_port)
 		int error = addr_to_sock(at, &sock);
 		return error != 0 ? error : bind_and_listen(&sock, false, shares_port);
 	}
-	sock.ip6 = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
+	sock.ip6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
 	int fd = bind_and_listen(&sock, true, shares_port);
 	if (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL)
 		return fd;
-	sock.ip4 = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons(at->port) };
+	sock.ip4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(at->port) };
 	return bind_and_listen(&sock, false, shares_port);
 }
 
-int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn, void *owner,
-	struct listener **ret)
+int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn,
+	void *owner, struct listener **ret)
 {
 	struct listener *l = calloc(1, sizeof *l);
 	if (l == NULL)
@@ -120,13 +120,26 @@ int listener_open(struct loop *loop, const struct addr *at, bool shares_port, li
 	return 0;
 }
 
-uint16_t listener_port(const struct listener *l)
+static uint16_t port_of(int fd)
 {
 	union addr_sock at;
 	socklen_t len = sizeof at;
-	if (getsockname(l->poll.fd, &at.any, &len) != 0)
-		return 0;
-	return addr_sock_port(&at);
+	return getsockname(fd, &at.any, &len) == 0 ? addr_sock_port(&at) : 0;
+}
+
+int listener_claim(struct addr *at)
+{
+	int fd = open_socket(at, false);
+	if (fd < 0)
+		return fd;
+	at->port = port_of(fd);
+	close(fd);
+	return 0;
+}
+
+uint16_t listener_port(const struct listener *l)
+{
+	return port_of(l->poll.fd);
 }
 
 static void free_later(struct task *task)

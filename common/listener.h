@@ -8,16 +8,20 @@
 #include "common/loop.h"
 #include "common/stream.h"
 
-/* Listener: accepts until EAGAIN, at most 64 a turn. On EMFILE/ENFILE/ENOBUFS/ENOMEM it pauses 100 ms and
- * goes on: no spin, pending connections wait in the backlog. */
+/* Listener: accepts until EAGAIN, at most 64 a turn. On EMFILE/ENFILE/ENOBUFS/ENOMEM it pauses 100
+ * ms and goes on: no spin, pending connections wait in the backlog. */
 struct listener;
 /** listener_fn - a new connection; @stream is the callee's to own. @peer is unmapped. */
 typedef void listener_fn(struct stream *stream, const union addr_sock *peer, void *owner);
 /** listener_open() - binds and listens (kind ADDR_NONE: dual stack, 0.0.0.0 where IPv6 is off).
  * @shares_port: SO_REUSEPORT, for several workers; a listener that does not share finds a port that
  * anybody else holds in use. Return: 0, or -errno of bind/listen. */
-NODISCARD int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn, void *owner,
-	struct listener **ret);
+NODISCARD int listener_open(struct loop *loop, const struct addr *at, bool shares_port,
+	listener_fn *fn, void *owner, struct listener **ret);
+/** listener_claim() - whether @at can be listened on by nobody but us; sets at->port if it was 0.
+ * For several workers that then share the port: so that a port in use is an error and "port 0" is
+ * one port for all. Return: 0, or -errno. */
+NODISCARD int listener_claim(struct addr *at);
 /** listener_port() - the port the kernel chose. */
 uint16_t listener_port(const struct listener *l);
 /** listener_close() - no more connections; frees itself. NULL ok. */

@@ -7,8 +7,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define N_EVENTS         64 /* taken from the kernel at once */
-#define MAX_TASK_ROUNDS  16 /* of deferred calls that defer calls, before sockets get a turn */
+#define N_EVENTS        64 /* taken from the kernel at once */
+#define MAX_TASK_ROUNDS 16 /* of deferred calls that defer calls, before sockets get a turn */
 
 struct loop_signal {
 	uv_signal_t handle;
@@ -22,7 +22,8 @@ struct loop {
 	uv_async_t wake;
 	int epoll_fd;
 	bool is_stopping;
-	bool uv_needs_turn; /* watchers may have been added that libuv has not told the kernel yet */
+	bool uv_needs_turn; /* watchers may have been added that libuv has not told the kernel yet
+			     */
 	uint64_t now_ms;
 	struct timer_wheel *wheel;
 	struct poll *again, *again_running;
@@ -197,7 +198,7 @@ int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.ptr = poll,
 	};
-	*poll = (struct poll) { .fn = fn, .fd = fd };
+	*poll = (struct poll){ .fn = fn, .fd = fd };
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
 		poll->fd = -1;
 		return -errno;

@@ -3,7 +3,8 @@
 /*
  * Does: one event loop per worker: time, timers, deferred calls, readiness of raw sockets.
  * Knows: libuv, epoll. Never knows: bytes, protocols. (decisions/0002: sockets are watched by one
- * edge-triggered epoll; libuv's own descriptor is one of its members and serves signals and wake-ups.)
+ * edge-triggered epoll; libuv's own descriptor is one of its members and serves signals and
+ * wake-ups.)
  *
  * Callbacks run on the loop's thread, never from inside the call that asked for them.
  */
@@ -49,20 +50,20 @@ struct task {
 /** loop_defer() - queues @task; no-op if it is queued already. The memory stays the caller's. */
 void loop_defer(struct loop *loop, struct task *task, task_fn *fn);
 
-/* Readiness of one descriptor, edge-triggered: an event says "changed to ready"; the owner reads until
- * EAGAIN or a short read, and asks for another turn with poll_again() when it stops early. */
+/* Readiness of one descriptor, edge-triggered: an event says "changed to ready"; the owner reads
+ * until EAGAIN or a short read, and asks for another turn with poll_again() when it stops early. */
 enum {
 	READY_IN = 1,
 	READY_OUT = 2,
 	READY_RDHUP = 4, /* peer sent FIN (also seen while not reading) */
-	READY_ERR = 8, /* EPOLLERR or EPOLLHUP */
+	READY_ERR = 8,   /* EPOLLERR or EPOLLHUP */
 };
 struct poll;
 typedef void poll_fn(struct poll *poll, unsigned events);
 struct poll {
 	struct poll *next_again;
 	poll_fn *fn;
-	int fd; /* -1 = removed */
+	int fd;        /* -1 = removed */
 	uint8_t again; /* events to repeat */
 	bool is_queued;
 };
@@ -83,9 +84,9 @@ void loop_on_wake(struct loop *loop, loop_wake_fn *fn, void *owner);
 typedef void loop_signal_fn(int signum, void *owner);
 NODISCARD int loop_on_signal(struct loop *loop, int signum, loop_signal_fn *fn, void *owner);
 
-/* Scratch memory of the loop, LOOP_BUFFER bytes each: valid until control returns to the loop. READ is
- * what sockets are read into (LOOP_READ_SIZE at a time), PLAIN what records are opened into, SEAL what they
- * are sealed into. */
+/* Scratch memory of the loop, LOOP_BUFFER bytes each: valid until control returns to the loop. READ
+ * is what sockets are read into (LOOP_READ_SIZE at a time), PLAIN what records are opened into,
+ * SEAL what they are sealed into. */
 #define LOOP_READ_SIZE (128 * 1024)
 #define LOOP_BUFFER    (LOOP_READ_SIZE + 32 * 1024)
 enum loop_scratch {

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* performance.md, conclusion 3: splicing pays from 32 KiB a read on and stops paying below 16 KiB. */
+/* performance.md, conclusion 3: splicing pays from 32 KiB a read on and stops paying below 16 KiB.
+ */
 #define BULK_READ    (32 * 1024)
 #define BULK_STREAK  2
 #define SMALL_CHUNK  (16 * 1024)
@@ -22,16 +23,16 @@ struct way {
 	struct stream *from, *to;
 	uint64_t n_bytes;
 	struct pipe *pipe; /* only while it holds bytes */
-	uint8_t streak; /* reads in a row that speak for the other mode */
+	uint8_t streak;    /* reads in a row that speak for the other mode */
 	bool is_splicing;
 	bool has_ended; /* from said EOF, and the end was passed on */
-	bool is_done; /* … and everything has gone out */
+	bool is_done;   /* … and everything has gone out */
 };
 
 struct relay {
 	struct relay *prev, *next;
 	struct relay_group *group;
-	struct way ways[2]; /* a → b, b → a */
+	struct way ways[2];    /* a → b, b → a */
 	uint64_t active_at_ms; /* last byte or end seen */
 	struct relay_options options;
 	uint8_t n_streams; /* not yet CLOSED */
@@ -76,8 +77,8 @@ void relay_group_free(struct relay_group *group)
 	free(group);
 }
 
-/* The one place that ends a relay. In order: both streams are closed; broken: both are aborted, so that no
- * end sees a clean end of a stream that was cut. */
+/* The one place that ends a relay. In order: both streams are closed; broken: both are aborted, so
+ * that no end sees a clean end of a stream that was cut. */
 static void end(struct relay *r, enum relay_end how, int error)
 {
 	if (r->is_ending)
@@ -144,7 +145,8 @@ static void splice(struct relay *r, struct way *w)
 		tcp_pull_stop(w->from);
 		return;
 	}
-	enum splice_outcome outcome = splice_run(w->from, w->to, w->pipe, TURN_BUDGET, &moved, &last, &error);
+	enum splice_outcome outcome =
+		splice_run(w->from, w->to, w->pipe, TURN_BUDGET, &moved, &last, &error);
 	w->n_bytes += moved;
 	if (outcome != SPLICE_BLOCKED) {
 		pipe_return(r->group->pipes, w->pipe);
@@ -213,7 +215,8 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 {
 	struct relay *r = owner;
 	struct way *out = s == r->ways[0].from ? &r->ways[0] : &r->ways[1]; /* what @s reads */
-	struct way *in = s == r->ways[0].from ? &r->ways[1] : &r->ways[0]; /* what is written to @s */
+	struct way *in =
+		s == r->ways[0].from ? &r->ways[1] : &r->ways[0]; /* what is written to @s */
 	if (event == STREAM_CLOSED) {
 		on_closed(r);
 		return;
@@ -238,8 +241,9 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 	}
 }
 
-int relay_new(struct relay_group *group, struct stream *a, struct stream *b, const struct relay_options *options,
-	relay_done_fn *on_done, void *owner, struct relay **ret)
+int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
+	const struct relay_options *options, relay_done_fn *on_done, void *owner,
+	struct relay **ret)
 {
 	struct relay *r = calloc(1, sizeof *r);
 	if (r == NULL)
@@ -287,14 +291,15 @@ static void check_time(struct relay *r, uint64_t now_ms)
 		end(r, RELAY_STALLED_B, ERR_STALLED);
 	else if (r->options.idle_timeout_ms > 0 && quiet_ms >= r->options.idle_timeout_ms)
 		end(r, RELAY_IDLE, ERR_IDLE);
-	else if (is_half_closed && r->options.half_close_timeout_ms > 0
-		&& quiet_ms >= r->options.half_close_timeout_ms)
+	else if (is_half_closed && r->options.half_close_timeout_ms > 0 &&
+		 quiet_ms >= r->options.half_close_timeout_ms)
 		end(r, RELAY_HALF_CLOSED, ERR_IDLE);
 }
 
 static void sweep(struct timer *timer)
 {
-	struct relay_group *group = (struct relay_group *)((char *)timer - offsetof(struct relay_group, sweep));
+	struct relay_group *group =
+		(struct relay_group *)((char *)timer - offsetof(struct relay_group, sweep));
 	uint64_t now_ms = loop_now_ms(group->loop);
 	struct relay *r;
 	DL_FOREACH (group->relays, r)

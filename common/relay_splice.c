@@ -53,7 +53,8 @@ static struct pipe *pipe_new(void)
 		free(pipe);
 		return NULL;
 	}
-	/* A user without CAP_SYS_RESOURCE may not grow more than pipe-user-pages-soft: any size will do. */
+	/* A user without CAP_SYS_RESOURCE may not grow more than pipe-user-pages-soft: any size
+	 * will do. */
 	int size = fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE_WANTED);
 	if (size < 0)
 		size = fcntl(fds[1], F_GETPIPE_SZ);
@@ -76,7 +77,8 @@ struct pipe *pipe_borrow(struct pipe_pool *pool)
 void pipe_return(struct pipe_pool *pool, struct pipe *pipe)
 {
 	if (pipe->n_held > 0 || pool->n_free == PIPE_POOL_MAX) {
-		pipe_free(pipe); /* what it holds belongs to the connection that died: never lend it again */
+		pipe_free(pipe); /* what it holds belongs to the connection that died: never lend it
+				    again */
 		return;
 	}
 	pipe->next = pool->free;
@@ -102,8 +104,8 @@ static int empty_pipe(struct stream *to, struct pipe *pipe, size_t *moved)
 	return 0;
 }
 
-enum splice_outcome splice_run(struct stream *from, struct stream *to, struct pipe *pipe, size_t budget,
-	size_t *ret_moved, size_t *ret_last, int *ret_error)
+enum splice_outcome splice_run(struct stream *from, struct stream *to, struct pipe *pipe,
+	size_t budget, size_t *ret_moved, size_t *ret_last, int *ret_error)
 {
 	size_t moved = 0, last = 0;
 	enum splice_outcome outcome = SPLICE_MORE;

@@ -9,8 +9,10 @@
 #define RECORD_CONTEXT "hc1-rec_"
 #define SEAL_AT_ONCE   ((size_t)8 * RECORD_CONTENT_MAX) /* plaintext sealed into one write */
 
-static_assert(SEAL_AT_ONCE + 9 * RECORD_OVERHEAD + 16 <= LOOP_BUFFER, "SEAL scratch holds one write");
-static_assert(LOOP_READ_SIZE + RECORD_MAX <= LOOP_BUFFER, "PLAIN scratch holds one read and a kept record");
+static_assert(
+	SEAL_AT_ONCE + 9 * RECORD_OVERHEAD + 16 <= LOOP_BUFFER, "SEAL scratch holds one write");
+static_assert(LOOP_READ_SIZE + RECORD_MAX <= LOOP_BUFFER,
+	"PLAIN scratch holds one read and a kept record");
 
 static const uint8_t close_notify[2] = { 1, 0 };
 static const uint8_t user_canceled[2] = { 1, 90 };
@@ -26,19 +28,19 @@ struct secure {
 	struct stream stream;
 	struct stream *lower;
 	struct record_key *in, *out;
-	struct rest *part; /* the first bytes of a record, RECORD_MAX in size */
-	struct rest *plain; /* opened beyond a read limit */
-	uint64_t read_left; /* 0 = reading is stopped */
+	struct rest *part;       /* the first bytes of a record, RECORD_MAX in size */
+	struct rest *plain;      /* opened beyond a read limit */
+	uint64_t read_left;      /* 0 = reading is stopped */
 	uint64_t n_until_update; /* data records until our next KeyUpdate */
 	uint64_t key_update_records;
 	struct task wakeup; /* read_start found something to deliver, or sealing failed */
 	int seal_error;
-	uint8_t n_empty; /* records in a row without a data byte */
-	bool may_update; /* AES-GCM */
+	uint8_t n_empty;  /* records in a row without a data byte */
+	bool may_update;  /* AES-GCM */
 	bool peer_closed; /* close_notify came */
-	bool has_ended; /* EOF was delivered */
-	bool has_failed; /* FAILED was delivered */
-	bool is_shut; /* close_notify went out */
+	bool has_ended;   /* EOF was delivered */
+	bool has_failed;  /* FAILED was delivered */
+	bool is_shut;     /* close_notify went out */
 	bool is_closed;
 };
 
@@ -83,15 +85,16 @@ static size_t deliver(struct secure *s, struct bytes data)
 
 static void end_if_due(struct secure *s)
 {
-	if (!s->peer_closed || s->has_ended || s->has_failed || s->is_closed || s->read_left == 0
-		|| s->plain != NULL)
+	if (!s->peer_closed || s->has_ended || s->has_failed || s->is_closed || s->read_left == 0 ||
+		s->plain != NULL)
 		return;
 	s->has_ended = true;
 	s->read_left = 0;
 	emit(s, STREAM_EOF, bytes_of(NULL, 0));
 }
 
-/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM. */
+/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM.
+ */
 static int deliver_or_keep(struct secure *s, struct bytes plain)
 {
 	if (plain.len == 0)
@@ -123,8 +126,8 @@ static int on_alert(struct secure *s, const uint8_t *content, int len)
 
 static int on_handshake(struct secure *s, const uint8_t *content, int len)
 {
-	if (!s->may_update || s->peer_closed || len != (int)sizeof key_update
-		|| memcmp(content, key_update, sizeof key_update) != 0)
+	if (!s->may_update || s->peer_closed || len != (int)sizeof key_update ||
+		memcmp(content, key_update, sizeof key_update) != 0)
 		return ERR_BAD_RECORD;
 	return record_update(s->in);
 }
@@ -154,7 +157,8 @@ static int open_record(struct secure *s, struct bytes record, uint8_t *to)
 	return error;
 }
 
-/* How many more bytes the kept head of a record wants: its header first, then the rest. Negative: bad. */
+/* How many more bytes the kept head of a record wants: its header first, then the rest. Negative:
+ * bad. */
 static int part_wants(const struct rest *part)
 {
 	if (part->end < RECORD_HEADER)
@@ -163,7 +167,8 @@ static int part_wants(const struct rest *part)
 	return length < 0 ? length : length - (int)part->end;
 }
 
-/* Adds bytes of @in to the kept head; opens the record once whole. Return: plaintext bytes or an error. */
+/* Adds bytes of @in to the kept head; opens the record once whole. Return: plaintext bytes or an
+ * error. */
 static int feed_part(struct secure *s, struct bytes *in, uint8_t *to)
 {
 	int wants = part_wants(s->part);
@@ -303,7 +308,8 @@ static int seal_data(struct secure *s, struct bytes content, uint8_t *to)
 {
 	int n = 0;
 	if (s->may_update && s->n_until_update == 0) {
-		n = record_seal(s->out, RECORD_HANDSHAKE, bytes_of(key_update, sizeof key_update), to);
+		n = record_seal(
+			s->out, RECORD_HANDSHAKE, bytes_of(key_update, sizeof key_update), to);
 		int error = n < 0 ? n : record_update(s->out);
 		if (error != 0)
 			return error;
@@ -413,9 +419,11 @@ int secure_open(struct stream *lower, const struct secure_options *options, stru
 	struct secure *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return ERR_NOMEM;
-	int error = record_key_new(options->cipher, options->secret_in, RECORD_CONTEXT, false, &s->in);
+	int error =
+		record_key_new(options->cipher, options->secret_in, RECORD_CONTEXT, false, &s->in);
 	if (error == 0)
-		error = record_key_new(options->cipher, options->secret_out, RECORD_CONTEXT, true, &s->out);
+		error = record_key_new(
+			options->cipher, options->secret_out, RECORD_CONTEXT, true, &s->out);
 	if (error != 0) {
 		record_key_free(s->in);
 		free(s);
@@ -425,7 +433,8 @@ int secure_open(struct stream *lower, const struct secure_options *options, stru
 	s->stream.loop = lower->loop;
 	s->lower = lower;
 	s->may_update = options->cipher != RECORD_CHACHA20_POLY1305;
-	s->key_update_records = options->key_update_records > 0 ? options->key_update_records : RECORD_KEY_UPDATE_SEQ;
+	s->key_update_records = options->key_update_records > 0 ? options->key_update_records
+								: RECORD_KEY_UPDATE_SEQ;
 	s->n_until_update = s->key_update_records;
 	stream_own(lower, on_lower, s);
 	*ret = &s->stream;

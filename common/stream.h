@@ -7,14 +7,15 @@
  *  - One callback, six events. No event runs from inside a call on the stream.
  *  - CONNECTED: once, for streams that were started by a connect; writes before it are an error.
  *  - DATA: bytes are valid only during the call. Only between stream_read_start() and stop. With
- *    stream_read_limit(n) at most n bytes in all are taken from the kernel; reading then stops by itself.
+ *    stream_read_limit(n) at most n bytes in all are taken from the kernel; reading then stops by
+ * itself.
  *  - DRAINED: after stream_write() returned true, once everything queued has gone out.
  *  - EOF: once; the peer ended its direction in order. Writing goes on.
  *    If reading is stopped, EOF comes after the next stream_read_start().
- *  - FAILED: at most once; @stream->error says why (negative, err.h); nothing but CLOSED follows. It comes
- *    whether or not reading is on. The owner must still close.
- *  - CLOSED: exactly once, after stream_close() or stream_abort(), and nothing after it; the memory is
- *    gone when the callback returns (the stream frees itself).
+ *  - FAILED: at most once; @stream->error says why (negative, err.h); nothing but CLOSED follows.
+ * It comes whether or not reading is on. The owner must still close.
+ *  - CLOSED: exactly once, after stream_close() or stream_abort(), and nothing after it; the memory
+ * is gone when the callback returns (the stream frees itself).
  */
 #include "common/err.h"
 #include "common/wire.h"
@@ -33,7 +34,8 @@ enum stream_event {
 
 struct stream;
 struct loop;
-typedef void stream_fn(struct stream *stream, enum stream_event event, struct bytes data, void *owner);
+typedef void stream_fn(
+	struct stream *stream, enum stream_event event, struct bytes data, void *owner);
 
 struct stream_ops {
 	void (*read_start)(struct stream *s, uint64_t limit);
@@ -69,7 +71,8 @@ static inline void stream_read_start(struct stream *s)
 	s->ops->read_start(s, STREAM_NO_LIMIT);
 }
 
-/** stream_read_limit() - like stream_read_start() but takes exactly @n bytes and not one more, then stops. */
+/** stream_read_limit() - like stream_read_start() but takes exactly @n bytes and not one more, then
+ * stops. */
 static inline void stream_read_limit(struct stream *s, uint64_t n)
 {
 	s->ops->read_start(s, n);
@@ -89,28 +92,35 @@ static inline bool stream_write(struct stream *s, struct bytes data)
 	return s->ops->write(s, data);
 }
 
-/** stream_shutdown() - orderly end of our direction once all written bytes have gone out. Idempotent.
- * Return: true if something is still queued: DRAINED follows once it and the end have gone out. */
+/** stream_shutdown() - orderly end of our direction once all written bytes have gone out.
+ * Idempotent. Return: true if something is still queued: DRAINED follows once it and the end have
+ * gone out. */
 static inline bool stream_shutdown(struct stream *s)
 {
 	return s->ops->shutdown(s);
 }
 
-/** stream_close() - ends both directions now; queued output that the kernel did not take is dropped.
- * Leads to CLOSED. Idempotent. */
+/** stream_close() - ends both directions now; queued output that the kernel did not take is
+ * dropped. Leads to CLOSED. Idempotent. */
 static inline void stream_close(struct stream *s)
 {
 	s->ops->close(s);
 }
 
-/** stream_abort() - like close, but the peer learns that the stream is broken (TCP: RST). Idempotent. */
+/** stream_abort() - like close, but the peer learns that the stream is broken (TCP: RST).
+ * Idempotent. */
 static inline void stream_abort(struct stream *s)
 {
 	s->ops->abort(s);
 }
 
-/** stream_is_stalled() - whether the peer's host has acknowledged nothing for 20 s although bytes are out
- * and its window is open (protocol.md 2.7.6). To be asked about once a second; cheap while nothing moves. */
+/** stream_drop() - aborts and forgets: no event reaches anybody any more. For a stream without an
+ * owner. */
+void stream_drop(struct stream *s);
+
+/** stream_is_stalled() - whether the peer's host has acknowledged nothing for 20 s although bytes
+ * are out and its window is open (protocol.md 2.7.6). To be asked about once a second; cheap while
+ * nothing moves. */
 static inline bool stream_is_stalled(struct stream *s, uint64_t now_ms)
 {
 	return s->ops->is_stalled(s, now_ms);

@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_TURN 2 /* full reads of one stream before others get a turn */
+#define READS_PER_TURN 2     /* full reads of one stream before others get a turn */
 #define STALL_MS       20000 /* docs/protocol.md 2.7.6 */
-#define OUT_MIN        4096 /* smallest output queue that is allocated */
+#define OUT_MIN        4096  /* smallest output queue that is allocated */
 
 /* Output the kernel did not take: data[begin..end). */
 struct out {
@@ -30,14 +30,14 @@ struct tcp {
 	struct poll poll;
 	struct task closed;
 	struct out *out;
-	uint64_t read_left; /* 0 = reading is stopped */
+	uint64_t read_left;        /* 0 = reading is stopped */
 	uint64_t stalled_since_ms; /* 0 = not stalled */
-	uint32_t acked; /* low half of tcpi_bytes_acked at the last look */
+	uint32_t acked;            /* low half of tcpi_bytes_acked at the last look */
 	uint8_t state;
 	bool is_readable, is_writable;
 	bool has_hung_up; /* the peer's FIN is in the receive queue */
-	bool has_ended; /* EOF was delivered */
-	bool is_pulling; /* DATA carries no bytes: the owner splices */
+	bool has_ended;   /* EOF was delivered */
+	bool is_pulling;  /* DATA carries no bytes: the owner splices */
 	bool watches_hangup;
 	bool wants_drained;
 	bool wants_shutdown, is_shut;
@@ -92,7 +92,8 @@ static bool flush(struct tcp *t)
 {
 	while (t->out != NULL && t->is_writable) {
 		struct out *out = t->out;
-		ssize_t n = send(t->poll.fd, out->data + out->begin, out->end - out->begin, MSG_NOSIGNAL);
+		ssize_t n = send(
+			t->poll.fd, out->data + out->begin, out->end - out->begin, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
@@ -228,8 +229,8 @@ static void on_poll(struct poll *poll, unsigned events)
 		t->is_readable = !t->has_ended;
 	if (events & READY_OUT)
 		on_writable(t); /* may close @t */
-	if (t->state == TCP_IS_OPEN && t->has_hung_up && t->watches_hangup && t->read_left == 0
-		&& !t->has_ended) {
+	if (t->state == TCP_IS_OPEN && t->has_hung_up && t->watches_hangup && t->read_left == 0 &&
+		!t->has_ended) {
 		t->has_ended = true;
 		emit(t, STREAM_EOF, NULL, 0);
 		return;
@@ -266,7 +267,7 @@ static bool keep(struct tcp *t, struct bytes data)
 			memcpy(out->data, t->out->data + t->out->begin, used);
 		free(t->out);
 		t->out = out;
-		*out = (struct out) { .size = size, .begin = 0, .end = used };
+		*out = (struct out){ .size = size, .begin = 0, .end = used };
 	}
 	memcpy(out->data + out->end, data.ptr, data.len);
 	out->end += data.len;
@@ -349,8 +350,8 @@ static void tcp_abort(struct stream *s)
 	tcp_close(s);
 }
 
-/* Idle connections are found by the kernel. Set when a connection is old enough to be asked about, so that
- * short ones never pay for it. */
+/* Idle connections are found by the kernel. Set when a connection is old enough to be asked about,
+ * so that short ones never pay for it. */
 static void set_keepalive(struct tcp *t)
 {
 	static const int on = 1, idle_s = 60, interval_s = 10, n_probes = 3;
@@ -385,8 +386,8 @@ static bool tcp_is_stalled(struct stream *s, uint64_t now_ms)
 		return false;
 	if (info.tcpi_unacked == 0)
 		t->may_be_unacked = t->out != NULL || info.tcpi_notsent_bytes > 0;
-	if (info.tcpi_unacked == 0 || (uint32_t)info.tcpi_bytes_acked != t->acked || is_peer_window_shut(&info, len)
-		|| t->stalled_since_ms == 0) {
+	if (info.tcpi_unacked == 0 || (uint32_t)info.tcpi_bytes_acked != t->acked ||
+		is_peer_window_shut(&info, len) || t->stalled_since_ms == 0) {
 		t->acked = (uint32_t)info.tcpi_bytes_acked;
 		t->stalled_since_ms = info.tcpi_unacked == 0 ? 0 : now_ms;
 		return false;
@@ -430,7 +431,8 @@ int tcp_open_fd(struct loop *loop, int fd, struct stream **ret)
 	return open_fd(loop, fd, TCP_IS_OPEN, ret);
 }
 
-int tcp_connect(struct loop *loop, const union addr_sock *to, stream_fn *fn, void *owner, struct stream **ret)
+int tcp_connect(struct loop *loop, const union addr_sock *to, stream_fn *fn, void *owner,
+	struct stream **ret)
 {
 	static const int on = 1;
 	struct stream *s;
@@ -511,7 +513,8 @@ ssize_t tcp_splice_in(struct stream *s, int pipe_fd, size_t n)
 	if (t->state != TCP_IS_OPEN)
 		return ERR_PIPE;
 	do
-		moved = splice(t->poll.fd, NULL, pipe_fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		moved = splice(
+			t->poll.fd, NULL, pipe_fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (moved < 0 && errno == EINTR);
 	if (moved > 0)
 		return moved;
@@ -535,7 +538,8 @@ ssize_t tcp_splice_out(struct stream *s, int pipe_fd, size_t n)
 	if (t->state != TCP_IS_OPEN)
 		return ERR_PIPE;
 	do
-		moved = splice(pipe_fd, NULL, t->poll.fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		moved = splice(
+			pipe_fd, NULL, t->poll.fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (moved < 0 && errno == EINTR);
 	if (moved > 0) {
 		t->may_be_unacked = true;

@@ -8,32 +8,34 @@
 #include "common/loop.h"
 #include "common/stream.h"
 
-/** tcp_open_fd() - a stream on a connected, non-blocking @fd (takes it; closes it on failure too). */
+/** tcp_open_fd() - a stream on a connected, non-blocking @fd (takes it; closes it on failure too).
+ */
 NODISCARD int tcp_open_fd(struct loop *loop, int fd, struct stream **ret);
 
 /**
- * tcp_connect() - starts a connection to @to; CONNECTED or FAILED follows. The caller has a deadline.
- * Sets TCP_NODELAY.
- * Return: 0, or -errno (EMFILE, ENETUNREACH …) and no stream.
+ * tcp_connect() - starts a connection to @to; CONNECTED or FAILED follows. The caller has a
+ * deadline. Sets TCP_NODELAY. Return: 0, or -errno (EMFILE, ENETUNREACH …) and no stream.
  */
 NODISCARD int tcp_connect(struct loop *loop, const union addr_sock *to, stream_fn *fn, void *owner,
 	struct stream **ret);
 
 /** tcp_is() - whether @s is a plain TCP stream (then its descriptor may be spliced). */
 bool tcp_is(const struct stream *s);
-/** tcp_has_input() - MSG_PEEK: 1 = a byte is waiting, 0 = nothing, negative = EOF (ERR_PIPE) or error. */
+/** tcp_has_input() - MSG_PEEK: 1 = a byte is waiting, 0 = nothing, negative = EOF (ERR_PIPE) or
+ * error. */
 int tcp_has_input(struct stream *s);
-/** tcp_watch_hangup() - while not reading: report the peer's FIN as EOF at once, although unread bytes
- * hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. */
+/** tcp_watch_hangup() - while not reading: report the peer's FIN as EOF at once, although unread
+ * bytes hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. */
 void tcp_watch_hangup(struct stream *s, bool is_on);
 bool tcp_peer(const struct stream *s, union addr_sock *ret);
 
 /*
- * Splicing (relay_splice.c only). tcp_pull_start(): from now on DATA carries no bytes and means "readable:
- * pull"; tcp_splice_in() moves at most @n bytes socket → pipe, tcp_splice_out() pipe → socket.
- * Return: > 0 bytes moved; 0 = EOF (in only); ERR_AGAIN (in: DATA comes again; out: DRAINED comes; in may
- * also mean "pipe full", which the caller knows from its count); else an error, to be handled by abort.
- * tcp_splice_out() must not be used while stream_write() output is queued: see tcp_is_drained().
+ * Splicing (relay_splice.c only). tcp_pull_start(): from now on DATA carries no bytes and means
+ * "readable: pull"; tcp_splice_in() moves at most @n bytes socket → pipe, tcp_splice_out() pipe →
+ * socket. Return: > 0 bytes moved; 0 = EOF (in only); ERR_AGAIN (in: DATA comes again; out: DRAINED
+ * comes; in may also mean "pipe full", which the caller knows from its count); else an error, to be
+ * handled by abort. tcp_splice_out() must not be used while stream_write() output is queued: see
+ * tcp_is_drained().
  */
 void tcp_pull_start(struct stream *s);
 void tcp_pull_stop(struct stream *s);

@@ -1,1 +1,281 @@
 #include "hop/hop.h"
+
+#include "common/listener.h"
+#include "common/workers.h"
+#include "hop/options.h"
+#include "hop/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LOG_MODULE "hop"
+#include "common/log.h"
+
+/* What all workers share. */
+struct hop {
+	const struct hop_options *options;
+	struct hop_users *users;
+	struct replay *replay;
+	struct local_addresses *local;
+	struct quota connections;
+	struct source_quota *sources;
+	struct rate handshakes;
+	struct addr *listen; /* options->listen with the ports the kernel chose */
+	uint16_t *ports;
+	_Atomic unsigned n_ready;
+	_Atomic int i_failed; /* listener that could not be opened, or -1 */
+	hop_ready_fn *on_ready;
+	void *owner;
+};
+
+/* One worker: what its sessions share, and its listeners. */
+struct server {
+	struct hop_worker worker; /* first: sessions lead back here */
+	struct hop *hop;
+	struct listener **listeners;
+	bool is_watching;
+};
+
+static void end_if_drained(struct server *server)
+{
+	struct hop_worker *w = &server->worker;
+	if (w->is_draining && w->sessions == NULL && drain_is_empty(w->drain))
+		workers_drained(w->loop);
+}
+
+static void on_session_end(struct hop_worker *worker)
+{
+	end_if_drained((struct server *)worker);
+}
+
+static void on_drain_empty(void *owner)
+{
+	end_if_drained(owner);
+}
+
+static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+{
+	struct server *server = owner;
+	hop_session_start(&server->worker, stream, peer);
+}
+
+static void close_listeners(struct server *server)
+{
+	for (size_t i = 0; i < server->hop->options->n_listen; i++) {
+		listener_close(server->listeners[i]);
+		server->listeners[i] = NULL;
+	}
+}
+
+static int open_listeners(struct server *server)
+{
+	struct hop *hop = server->hop;
+	bool shares_port = hop->options->n_workers > 1;
+	for (size_t i = 0; i < hop->options->n_listen; i++) {
+		int error = listener_open(server->worker.loop, &hop->listen[i], shares_port,
+			on_accept, server, &server->listeners[i]);
+		if (error != 0) {
+			hop->i_failed = (int)i;
+			return error;
+		}
+		if (server->worker.i_worker == 0)
+			hop->ports[i] = listener_port(server->listeners[i]);
+	}
+	return 0;
+}
+
+/* The last worker to listen tells the owner; worker 0's ports are set by then. */
+static void tell_ready(struct hop *hop)
+{
+	if (++hop->n_ready == hop->options->n_workers)
+		hop->on_ready(hop->ports, (unsigned)hop->options->n_listen, hop->owner);
+}
+
+static int make_worker(struct server *server, struct loop *loop, unsigned i_worker)
+{
+	struct hop *hop = server->hop;
+	struct hop_worker *w = &server->worker;
+	uint8_t secret[16];
+	*w = (struct hop_worker){
+		.loop = loop,
+		.options = hop->options,
+		.users = hop->users,
+		.replay = hop->replay,
+		.local = hop->local,
+		.connections = &hop->connections,
+		.sources = hop->sources,
+		.handshakes = &hop->handshakes,
+		.i_worker = i_worker,
+		.on_session_end = on_session_end,
+	};
+	hop_users_secret(hop->users, secret);
+	int error = resolver_new(loop, hop->options->dns_servers, &w->resolver);
+	if (error == 0)
+		error = relay_group_new(loop, &w->relays);
+	if (error == 0)
+		error = drain_new(
+			loop, drain_limits_derive(secret), on_drain_empty, server, &w->drain);
+	if (error == 0)
+		error = wire_ephemeral_new(hop->options->ephemeral_window_ms, &w->ephemeral);
+	if (error == 0 && i_worker == 0)
+		error = local_addresses_watch(hop->local, loop);
+	server->is_watching = error == 0 && i_worker == 0;
+	return error;
+}
+
+static void finish(void *worker)
+{
+	struct server *server = worker;
+	struct hop_worker *w = &server->worker;
+	close_listeners(server);
+	if (server->is_watching)
+		local_addresses_unwatch(server->hop->local);
+	wire_ephemeral_free(w->ephemeral);
+	drain_free(w->drain);
+	relay_group_free(w->relays);
+	resolver_free(w->resolver);
+	free(server->listeners);
+	free(server);
+}
+
+static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_worker)
+{
+	struct hop *hop = owner;
+	struct server *server = calloc(1, sizeof *server);
+	if (server == NULL)
+		return ERR_NOMEM;
+	server->hop = hop;
+	server->listeners = calloc(hop->options->n_listen, sizeof(struct listener *));
+	int error = server->listeners == NULL ? ERR_NOMEM : make_worker(server, loop, i_worker);
+	if (error == 0)
+		error = open_listeners(server);
+	if (error != 0) {
+		finish(server);
+		return error;
+	}
+	*ret_worker = server;
+	tell_ready(hop);
+	return 0;
+}
+
+static void drain(void *worker)
+{
+	struct server *server = worker;
+	server->worker.is_draining = true;
+	close_listeners(server);
+	drain_stop(server->worker.drain);
+	hop_sessions_drain(&server->worker);
+	end_if_drained(server);
+}
+
+static void stop(void *worker)
+{
+	struct server *server = worker;
+	server->worker.is_draining = true;
+	close_listeners(server);
+	drain_stop(server->worker.drain);
+	hop_sessions_stop(&server->worker);
+	end_if_drained(server);
+}
+
+static const char *state_text(enum replay_state state)
+{
+	switch (state) {
+	case REPLAY_INTACT:
+		return "intact";
+	case REPLAY_MISSING:
+		return "new";
+	case REPLAY_DAMAGED:
+		return "damaged-and-replaced";
+	case REPLAY_MEMORY:
+		return "memory";
+	}
+	return "?";
+}
+
+/* docs/protocol.md 2.12: without the old table, headers sealed before the start are refused;
+ * accepting begins late enough that no client whose clock is right meets silence. */
+static int open_replay(struct hop *hop)
+{
+	const struct hop_options *o = hop->options;
+	struct replay_options options = {
+		.path = o->replay_file,
+		.quota = o->replay_quota,
+		.is_strict = o->is_replay_strict,
+	};
+	uint64_t wall_ms = loop_wall_ms();
+	int error = replay_open(&options, wall_ms, loop_clock_us() / 1000, &hop->replay);
+	if (error != 0) {
+		LOG_ERROR("cannot open the replay store file=%s error=%s", o->replay_file,
+			err_name(error));
+		return error;
+	}
+	LOG_NOTICE("replay store state=%s file=%s", state_text(replay_state(hop->replay)),
+		o->replay_file != NULL ? o->replay_file : "-");
+	uint64_t accept_ms = replay_accept_after_ms(hop->replay);
+	if (accept_ms > wall_ms) {
+		struct timespec pause = { .tv_sec = (time_t)((accept_ms - wall_ms) / 1000),
+			.tv_nsec = (long)((accept_ms - wall_ms) % 1000) * 1000000 };
+		nanosleep(&pause, NULL); /* before any loop runs: nobody waits for us yet */
+	}
+	return 0;
+}
+
+static int claim_ports(struct hop *hop)
+{
+	if (hop->options->n_workers <= 1)
+		return 0;
+	for (size_t i = 0; i < hop->options->n_listen; i++) {
+		int error = listener_claim(&hop->listen[i]);
+		if (error != 0) {
+			hop->i_failed = (int)i;
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int make_shared(struct hop *hop)
+{
+	const struct hop_options *o = hop->options;
+	hop->listen = calloc(o->n_listen, sizeof *hop->listen);
+	hop->ports = calloc(o->n_listen, sizeof *hop->ports);
+	if (hop->listen == NULL || hop->ports == NULL)
+		return ERR_NOMEM;
+	memcpy(hop->listen, o->listen, o->n_listen * sizeof *hop->listen);
+	quota_init(&hop->connections, o->max_connections);
+	rate_init(&hop->handshakes, o->max_handshakes_per_second);
+	int error = claim_ports(hop);
+	if (error == 0)
+		error = hop_users_new(o, &hop->users);
+	if (error == 0)
+		error = source_quota_new(o->max_connections_per_source, &hop->sources);
+	if (error == 0)
+		error = local_addresses_new(&hop->local);
+	if (error == 0)
+		error = open_replay(hop);
+	return error;
+}
+
+int hop_run(const struct hop_options *options, hop_ready_fn *on_ready, void *owner, int *ret_listen)
+{
+	static const struct workers_ops ops = {
+		.start = start, .drain = drain, .stop = stop, .finish = finish
+	};
+	struct hop hop = {
+		.options = options, .i_failed = -1, .on_ready = on_ready, .owner = owner
+	};
+	int error = make_shared(&hop);
+	if (error == 0)
+		error = workers_run(options->n_workers, options->drain_ms, &ops, &hop);
+	if (ret_listen != NULL)
+		*ret_listen = hop.i_failed;
+	replay_close(hop.replay);
+	local_addresses_free(hop.local);
+	source_quota_free(hop.sources);
+	hop_users_free(hop.users);
+	free(hop.listen);
+	free(hop.ports);
+	return error;
+}

@@ -1,1 +1,545 @@
 #include "hop/session.h"
+
+#include "common/dial.h"
+#include "common/loop.h"
+#include "common/secure.h"
+#include "common/tcp.h"
+#include "hop/header.h"
+#include "hop/policy.h"
+#include "hop/reply.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define LOG_MODULE "hop"
+#include "common/log.h"
+
+#define NEXT_HEADER_MS                                                                             \
+	90000 /* a new R may start so long after S(OK, KEEP) (docs/protocol.md 2.7.6) */
+
+enum state {
+	STATE_HEADER,
+	STATE_DIAL,
+	STATE_RELAY,
+	STATE_CLOSING,
+	N_STATES,
+};
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[N_STATES] = {
+	[STATE_HEADER] = { "header", 1u << STATE_DIAL | 1u << STATE_CLOSING },
+	[STATE_DIAL] = { "dial", 1u << STATE_RELAY | 1u << STATE_CLOSING },
+	[STATE_RELAY] = { "relay", 1u << STATE_CLOSING },
+	[STATE_CLOSING] = { "closing", 0 },
+};
+
+/* What a session needs until its relay runs; freed then, so that an idle relay is small. */
+struct opening {
+	struct hop_session *session;
+	struct hop_header header;
+	struct timer deadline;
+	uint64_t start_ms; /* accept, or end of the last good header: N and T of 2.11 count from
+			      here */
+	struct dial *dial;
+	struct policy_verdict refusal; /* of the first address the policy refused */
+	struct wire_pair *pair;        /* exit with FS */
+	uint8_t ss[SEAL_CURVE];
+};
+
+struct hop_session {
+	struct hop_session *prev, *next;
+	struct hop_worker *worker;
+	struct stream *client;
+	struct opening *opening;       /* NULL from RELAY on */
+	struct relay *relay;           /* only in RELAY */
+	const struct hop_entry *entry; /* once known */
+	char *target;                  /* for the log; NULL until known */
+	struct charge connection, user_connection;
+	struct source_charge source;
+	uint64_t start_ms;
+	union addr_sock peer;
+	uint32_t id;
+	uint8_t state;
+};
+
+static void on_client(
+	struct stream *client, enum stream_event event, struct bytes data, void *owner);
+
+static void enter(struct hop_session *s, enum state next)
+{
+	assert(states[s->state].next & 1u << next);
+	LOG_DEBUG("state conn=%u.%" PRIu32 " from=%s to=%s", s->worker->i_worker, s->id,
+		states[s->state].name, states[next].name);
+	s->state = (uint8_t)next;
+}
+
+static void free_opening(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	if (o == NULL)
+		return;
+	loop_timer_stop(s->worker->loop, &o->deadline);
+	if (o->dial != NULL)
+		dial_cancel(o->dial);
+	wire_pair_release(o->pair);
+	hop_header_deinit(&o->header);
+	seal_wipe(o->ss, sizeof o->ss);
+	free(o);
+	s->opening = NULL;
+}
+
+static void log_end(const struct hop_session *s, const char *end, uint64_t up, uint64_t down)
+{
+	char from[ADDR_TEXT_MAX];
+	if (!s->worker->options->logs_connections || s->entry == NULL)
+		return;
+	LOG_INFO("closed conn=%u.%" PRIu32 " user=%s from=%s target=%s up=%" PRIu64 " down=%" PRIu64
+		 " age_ms=%" PRIu64 " end=%s",
+		s->worker->i_worker, s->id, s->entry->user->name, addr_sock_print(&s->peer, from),
+		s->target != NULL ? s->target : "-", up, down,
+		loop_now_ms(s->worker->loop) - s->start_ms, end);
+}
+
+/* The one place a session ends. Its client stream has been given away or has closed. */
+static void finish(struct hop_session *s)
+{
+	struct hop_worker *worker = s->worker;
+	free_opening(s);
+	charge_return(&s->connection);
+	charge_return(&s->user_connection);
+	source_charge_return(&s->source);
+	DL_DELETE(worker->sessions, s);
+	free(s->target);
+	free(s);
+	worker->on_session_end(worker);
+}
+
+/* Ends before the relay: nothing more is said to the client. */
+static void close_now(struct hop_session *s, bool is_broken)
+{
+	if (s->state == STATE_CLOSING)
+		return;
+	enter(s, STATE_CLOSING);
+	free_opening(s);
+	if (is_broken)
+		stream_abort(s->client);
+	else
+		stream_close(s->client);
+}
+
+/* What strangers get (docs/protocol.md 2.11). */
+static void fall_silent(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	struct stream *client = s->client;
+	uint64_t n_received = o->header.n_in, start_ms = o->start_ms;
+	if (s->worker->options->on_bad == HOP_BAD_RESET) {
+		close_now(s, true);
+		return;
+	}
+	enter(s, STATE_CLOSING);
+	drain_silent(s->worker->drain, client, n_received, start_ms);
+	finish(s);
+}
+
+static void log_stranger(const struct hop_session *s)
+{
+	const struct hop_header *h = &s->opening->header;
+	char from[ADDR_TEXT_MAX];
+	const char *user = h->entry != NULL ? h->entry->user->name : "-";
+	addr_sock_print(&s->peer, from);
+	if (h->reason == HOP_REASON_CLOCK)
+		LOG_LIMITED(LOG_LEVEL_NOTICE,
+			"rejected: authentic, but its clock differs reason=clock from=%s user=%s "
+			"off_s=%.1f",
+			from, user, (double)h->skew_ms / 1000);
+	else
+		LOG_LIMITED(LOG_LEVEL_NOTICE, "rejected reason=%s from=%s user=%s",
+			hop_header_reason_name(h->reason), from, user);
+}
+
+/* Seals the reply. Return: false after the session was ended because that failed. */
+static bool seal_reply(struct hop_session *s, struct hop_reply *reply)
+{
+	const struct opening *o = s->opening;
+	const uint8_t *public = o->pair != NULL ? wire_pair_public(o->pair) : NULL;
+	if (hop_reply_seal(reply, &o->header, public, loop_wall_ms()) == 0)
+		return true;
+	close_now(s, true);
+	return false;
+}
+
+/* Answers and closes gently, so that no unread byte turns the answer into a reset (2.7.3). */
+static void answer_and_linger(struct hop_session *s, struct hop_reply *reply)
+{
+	struct stream *client = s->client;
+	if (!seal_reply(s, reply))
+		return;
+	enter(s, STATE_CLOSING);
+	tcp_watch_hangup(client, false);
+	stream_write(client, bytes_of(reply->bytes, reply->len));
+	drain_linger(s->worker->drain, client);
+	log_end(s, wire_status_find(reply->response.status)->slug, 0, 0);
+	finish(s);
+}
+
+static void refuse(struct hop_session *s, uint8_t status, uint8_t detail)
+{
+	struct hop_reply reply = { .response = { .status = status, .detail = detail } };
+	answer_and_linger(s, &reply);
+}
+
+static void on_relayed(const struct relay_result *result, void *owner)
+{
+	struct hop_session *s = owner;
+	enter(s, STATE_CLOSING);
+	log_end(s, relay_end_name(result->end), result->n_bytes_ab, result->n_bytes_ba);
+	finish(s);
+}
+
+/* The client's payload stream: the socket itself, or at an exit the records on it. */
+static int open_payload(struct hop_session *s, const struct hop_reply *reply, struct stream **ret)
+{
+	struct secure_options options = { .cipher = s->opening->header.cipher };
+	struct wire_secrets secrets;
+	*ret = s->client;
+	if ((s->opening->header.request->flags & WIRE_E2E) == 0)
+		return 0;
+	hop_reply_secrets(reply, &s->opening->header, s->opening->ss, &secrets);
+	memcpy(options.secret_in, secrets.up, sizeof secrets.up);
+	memcpy(options.secret_out, secrets.down, sizeof secrets.down);
+	int error = secure_open(s->client, &options, ret);
+	seal_wipe(&options, sizeof options);
+	seal_wipe(&secrets, sizeof secrets);
+	return error;
+}
+
+/* The hop R addresses last says OK only while nothing came behind R (2.7.1). */
+static bool has_early_data(struct hop_session *s)
+{
+	const struct wire_request *r = s->opening->header.request;
+	bool is_last = r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
+	return is_last && tcp_has_input(s->client) != 0;
+}
+
+static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
+{
+	struct stream *payload;
+	if (!seal_reply(s, reply)) {
+		stream_drop(next);
+		return;
+	}
+	tcp_watch_hangup(s->client, false);
+	stream_write(s->client, bytes_of(reply->bytes, reply->len));
+	int error = open_payload(s, reply, &payload);
+	if (error != 0) {
+		stream_drop(next);
+		close_now(s, true);
+		return;
+	}
+	s->client = payload;
+	enter(s, STATE_RELAY);
+	free_opening(s);
+	error = relay_new(s->worker->relays, payload, next, &s->worker->options->relay, on_relayed,
+		s, &s->relay);
+	if (error != 0) {
+		stream_drop(next);
+		stream_own(payload, on_client, s);
+		close_now(s, true);
+	}
+}
+
+static void on_dialled(const struct dial_result *result, void *owner)
+{
+	struct hop_session *s = owner;
+	struct opening *o = s->opening;
+	struct hop_reply reply = { .response = {
+					   .tries = result->n_tries,
+					   .resolve_us = result->resolve_us,
+					   .connect_us = result->connect_us,
+				   } };
+	o->dial = NULL;
+	if (result->error == ERR_DENIED) {
+		reply.response.status = (uint8_t)o->refusal.status;
+		reply.response.detail = o->refusal.detail;
+	} else if (result->error != 0) {
+		hop_reply_status(result, &reply.response.status, &reply.response.detail);
+	}
+	if (o->header.request->flags & WIRE_TRACE && result->n_tries > 0) {
+		reply.response.has_address = true;
+		reply.response.address = result->address;
+	}
+	if (result->error != 0) {
+		answer_and_linger(s, &reply);
+		return;
+	}
+	if (has_early_data(s)) {
+		LOG_LIMITED(LOG_LEVEL_NOTICE, "cut: data before the answer user=%s",
+			s->entry->user->name);
+		stream_drop(result->stream);
+		close_now(s, true);
+		return;
+	}
+	start_relay(s, result->stream, &reply);
+}
+
+static struct policy policy_of(const struct hop_session *s)
+{
+	const struct hop_user *user = s->entry->user;
+	return (struct policy){
+		.user_allow = user->has_allow ? &user->allow : NULL,
+		.user_deny = &user->deny,
+		.allow = &s->worker->options->allow,
+		.deny = &s->worker->options->deny,
+		.local = s->worker->local,
+	};
+}
+
+static int filter(const union addr_sock *address, void *owner)
+{
+	struct hop_session *s = owner;
+	struct opening *o = s->opening;
+	const struct addr *to = &o->header.request->to;
+	struct policy policy = policy_of(s);
+	struct policy_verdict verdict =
+		policy_check(&policy, to->kind == ADDR_NAME ? to->name : NULL, address);
+	if (verdict.status == STATUS_OK)
+		return 0;
+	if (o->refusal.status == STATUS_OK) {
+		o->refusal = verdict;
+		LOG_LIMITED(LOG_LEVEL_NOTICE, "denied user=%s target=%s status=%s rule=\"%s\"",
+			s->entry->user->name, s->target,
+			wire_status_find((uint8_t)verdict.status)->slug, verdict.rule);
+	}
+	return (int)verdict.status;
+}
+
+static void keep_target(struct hop_session *s, const struct addr *to)
+{
+	char text[ADDR_TEXT_MAX];
+	free(s->target);
+	s->target = strdup(addr_print(to, text));
+}
+
+/* Line 17 of 2.2. */
+static void start_dial(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	const struct wire_request *r = o->header.request;
+	const struct hop_options *options = s->worker->options;
+	uint64_t wanted_ms = (uint64_t)r->timeout * 100;
+	struct dial_options dial = {
+		.loop = s->worker->loop,
+		.resolver = s->worker->resolver,
+		.filter = filter,
+		.filter_owner = s,
+		.timeout_ms = wanted_ms > 0 && wanted_ms < options->dial_timeout_ms
+				      ? wanted_ms
+				      : options->dial_timeout_ms,
+	};
+	keep_target(s, &r->to);
+	enter(s, STATE_DIAL);
+	if (r->to.kind == ADDR_NAME) {
+		struct policy policy = policy_of(s);
+		o->refusal = policy_check_name(&policy, r->to.name, r->to.port);
+		if (o->refusal.status != STATUS_OK) {
+			refuse(s, (uint8_t)o->refusal.status, o->refusal.detail);
+			return;
+		}
+	}
+	loop_timer_stop(s->worker->loop, &o->deadline);
+	tcp_watch_hangup(s->client, true);
+	if (dial_start(&dial, &r->to, on_dialled, s, &o->dial) != 0)
+		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
+}
+
+/* Line 16: the exit's half of the key agreement. Return: false after an answer was given. */
+static bool agree(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	if ((o->header.request->flags & WIRE_FS) == 0)
+		return true;
+	o->pair = wire_pair_acquire(s->worker->ephemeral, loop_now_ms(s->worker->loop));
+	if (o->pair == NULL) {
+		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
+		return false;
+	}
+	if (!wire_pair_agree(o->pair, o->header.request->eph, o->ss)) {
+		refuse(s, STATUS_BAD_REQUEST, 48);
+		return false;
+	}
+	return true;
+}
+
+static void await_header(struct hop_session *s, uint64_t timeout_ms);
+
+/* ECHO and NOOP end here; a NOOP with KEEP begins again. */
+static void answer_probe(struct hop_session *s)
+{
+	struct hop_reply reply = { .response = { .status = STATUS_OK } };
+	const struct wire_request *r = s->opening->header.request;
+	bool keeps = r->cmd == WIRE_NOOP && (r->flags & WIRE_KEEP);
+	if (has_early_data(s)) {
+		close_now(s, true);
+		return;
+	}
+	if (!keeps) {
+		answer_and_linger(s, &reply);
+		return;
+	}
+	if (!seal_reply(s, &reply))
+		return;
+	stream_write(s->client, bytes_of(reply.bytes, reply.len));
+	hop_header_deinit(&s->opening->header);
+	charge_return(&s->user_connection);
+	s->opening->start_ms = loop_now_ms(s->worker->loop);
+	await_header(s, NEXT_HEADER_MS);
+}
+
+/* Lines 15 to 17 for an authentic, legal request. */
+static void on_request(struct hop_session *s)
+{
+	struct hop_user_limits *limits = s->entry->limits;
+	if (!charge_take(&s->user_connection, &limits->connections)) {
+		refuse(s, STATUS_LIMIT, 0);
+		return;
+	}
+	if (!rate_take(&limits->connects, loop_now_ms(s->worker->loop))) {
+		refuse(s, STATUS_RATE, 0);
+		return;
+	}
+	if (s->opening->header.request->cmd != WIRE_CONNECT)
+		answer_probe(s);
+	else if (agree(s))
+		start_dial(s);
+}
+
+static void on_header_bytes(struct hop_session *s, struct bytes data)
+{
+	struct hop_worker *w = s->worker;
+	struct hop_header *h = &s->opening->header;
+	struct hop_header_context context = { .users = w->users, .replay = w->replay };
+	bool is_first = h->n_in == 0;
+	enum hop_header_step step =
+		hop_header_feed(h, &context, data, loop_wall_ms(), loop_now_ms(w->loop));
+	switch (step) {
+	case HOP_HEADER_MORE:
+		if (is_first && s->opening->start_ms != s->start_ms)
+			await_header(s,
+				w->options
+					->header_timeout_ms); /* after KEEP: from the first byte */
+		else
+			stream_read_limit(s->client, hop_header_wants(h));
+		return;
+	case HOP_HEADER_OK:
+		s->entry = h->entry;
+		on_request(s);
+		return;
+	case HOP_HEADER_REFUSED:
+		s->entry = h->entry;
+		refuse(s, h->status, h->detail);
+		return;
+	case HOP_HEADER_SILENT:
+		log_stranger(s);
+		fall_silent(s);
+		return;
+	}
+}
+
+static void on_client(
+	struct stream *client, enum stream_event event, struct bytes data, void *owner)
+{
+	struct hop_session *s = owner;
+	switch (event) {
+	case STREAM_DATA:
+		on_header_bytes(s, data);
+		return;
+	case STREAM_EOF: /* 2.7.5: the client may not end before our answer */
+		if (s->state == STATE_DIAL)
+			log_end(s, "client-gone", 0, 0);
+		close_now(s, s->state == STATE_DIAL);
+		return;
+	case STREAM_FAILED:
+		if (s->state == STATE_DIAL)
+			log_end(s, err_name(client->error), 0, 0);
+		close_now(s, true);
+		return;
+	case STREAM_CLOSED:
+		finish(s);
+		return;
+	case STREAM_CONNECTED:
+	case STREAM_DRAINED:
+		return;
+	}
+}
+
+static void on_header_late(struct timer *timer)
+{
+	struct opening *o = (struct opening *)((char *)timer - offsetof(struct opening, deadline));
+	fall_silent(o->session);
+}
+
+static void await_header(struct hop_session *s, uint64_t timeout_ms)
+{
+	loop_timer_start(s->worker->loop, &s->opening->deadline, timeout_ms, on_header_late);
+	stream_read_limit(s->client, hop_header_wants(&s->opening->header));
+}
+
+void hop_session_start(
+	struct hop_worker *worker, struct stream *client, const union addr_sock *peer)
+{
+	struct hop_session *s = calloc(1, sizeof *s);
+	if (s == NULL || (s->opening = calloc(1, sizeof *s->opening)) == NULL) {
+		free(s);
+		stream_drop(client);
+		return;
+	}
+	s->worker = worker;
+	s->client = client;
+	s->peer = *peer;
+	s->id = ++worker->n_accepted;
+	s->start_ms = s->opening->start_ms = loop_now_ms(worker->loop);
+	s->opening->session = s;
+	hop_header_init(&s->opening->header);
+	stream_own(client, on_client, s);
+	DL_APPEND(worker->sessions, s);
+	if (!charge_take(&s->connection, worker->connections) ||
+		!source_charge_take(&s->source, worker->sources, peer) ||
+		!rate_take(worker->handshakes, s->start_ms)) {
+		char from[ADDR_TEXT_MAX];
+		LOG_LIMITED(LOG_LEVEL_WARNING, "refused: connection limit reached from=%s",
+			addr_sock_print(peer, from));
+		close_now(s, true);
+		return;
+	}
+	await_header(s, worker->options->header_timeout_ms);
+}
+
+void hop_session_stop(struct hop_session *session)
+{
+	if (session->state == STATE_RELAY)
+		relay_stop(session->relay);
+	else
+		close_now(session, true);
+}
+
+void hop_sessions_drain(struct hop_worker *worker)
+{
+	struct hop_session *s;
+	DL_FOREACH (worker->sessions, s) {
+		if (s->state == STATE_HEADER)
+			close_now(s, false);
+	}
+}
+
+void hop_sessions_stop(struct hop_worker *worker)
+{
+	struct hop_session *s;
+	DL_FOREACH (worker->sessions, s)
+		hop_session_stop(s);
+}

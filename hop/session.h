@@ -1,3 +1,62 @@
 #ifndef HOP_SESSION_H
 #define HOP_SESSION_H
+/*
+ * Does: one connection at a hop: header → dial → reply → relay → closing. Knows: its own header,
+ * its neighbours. Never knows: the rest of the chain, payload (but at the exit the stream that
+ * seals it).
+ *
+ *   state     waits for                         next
+ *   HEADER    the request header                DIAL, CLOSING (stranger, error, peer gone)
+ *   DIAL      the next hop or target            RELAY, CLOSING
+ *   RELAY     the end of both directions        CLOSING
+ *   CLOSING   the client stream's CLOSED event  (gone)
+ * A connection that gets an error answer or silence is handed to common/drain.h; the session ends
+ * there.
+ */
+#include "chain/wire_secret.h"
+#include "common/addr.h"
+#include "common/drain.h"
+#include "common/local.h"
+#include "common/quota.h"
+#include "common/relay.h"
+#include "common/replay.h"
+#include "common/resolve.h"
+#include "hop/options.h"
+#include "hop/users.h"
+
+struct hop_session;
+
+/* What the sessions of one worker share. Owned by hop.c. */
+struct hop_worker {
+	struct loop *loop;
+	const struct hop_options *options;
+	/* shared by all workers */
+	const struct hop_users *users;
+	struct replay *replay;
+	const struct local_addresses *local;
+	struct quota *connections;
+	struct source_quota *sources;
+	struct rate *handshakes;
+	/* this worker's own */
+	struct resolver *resolver;
+	struct relay_group *relays;
+	struct drain *drain;
+	struct wire_ephemeral *ephemeral;
+	struct hop_session *sessions;
+	unsigned i_worker;
+	uint32_t n_accepted;
+	bool is_draining;
+	void (*on_session_end)(struct hop_worker *worker); /* after each session's end */
+};
+
+/** hop_session_start() - takes @client, just accepted from @peer. */
+void hop_session_start(
+	struct hop_worker *worker, struct stream *client, const union addr_sock *peer);
+/** hop_session_stop() - ends it now. */
+void hop_session_stop(struct hop_session *session);
+/** hop_sessions_drain() - ends the sessions that have not begun (no header yet). */
+void hop_sessions_drain(struct hop_worker *worker);
+/** hop_sessions_stop() - ends all of the worker's. */
+void hop_sessions_stop(struct hop_worker *worker);
+
 #endif

@@ -1,3 +1,40 @@
 #ifndef HOP_USERS_H
 #define HOP_USERS_H
+/*
+ * Does: finds the user a request header belongs to; holds every user's limits. Knows: key ids,
+ * validity. Never knows: sockets. Shared by workers: immutable but for atomic counters.
+ */
+#include "chain/wire_request.h"
+#include "common/quota.h"
+#include "hop/options.h"
+
+/* One key of one user. */
+struct hop_entry {
+	uint64_t kid; /* as the 8 bytes stand, native order: also the owner in the replay store */
+	const struct hop_user_key *key;
+	const struct hop_user *user;
+	struct hop_user_limits *limits;
+};
+struct hop_user_limits {
+	struct quota connections;
+	struct rate connects;
+};
+
+enum users_verdict {
+	USERS_FOUND,
+	USERS_UNKNOWN, /* no such key id under any mask */
+	USERS_EXPIRED, /* outside not_before..not_after */
+};
+
+struct hop_users;
+/** hop_users_new() - borrows @options. They have passed hop_options_check(). */
+NODISCARD int hop_users_new(const struct hop_options *options, struct hop_users **ret);
+void hop_users_free(struct hop_users *users); /* NULL ok */
+/** hop_users_find() - line 1 of docs/protocol.md 2.2. *ret is set with FOUND and EXPIRED. */
+enum users_verdict hop_users_find(const struct hop_users *users, const uint8_t r[WIRE_REQUEST],
+	uint64_t wall_ms, const struct hop_entry **ret);
+/** hop_users_secret() - 16 bytes that depend on all keys: what the installation's constants derive
+ * from. */
+void hop_users_secret(const struct hop_users *users, uint8_t secret[16]);
+
 #endif
