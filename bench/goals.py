@@ -73,7 +73,7 @@ def compared(result, goal):
     figure = median(ours, goal.key)
     if figure is None or peer is None:
         lacking = "ours" if figure is None else " and ".join(goal.peers)
-        return [goal.what, limit, number(figure), peer or "/".join(goal.peers), "-", f"not measured ({lacking})", "-"]
+        return [goal.what, limit, number(figure), "/".join(goal.peers), "-", f"not measured ({lacking})", "-"]
     measured = ratios(ours, stacks[peer], goal.key)
     if not measured:
         return [goal.what, limit, number(figure), peer, "-", "not measured (no round has both)", "-"]
@@ -138,12 +138,25 @@ def same_cost(result, what, name):
             verdict(statistics.median(measured), SAME_COST, None, True), "-"]
 
 
-def render(result):
+HEADER = ("figure", "goal", "ours", "against", "ratio (range)", "verdict", "same number of processes")
+
+
+def judge(result):
+    """Every goal as a dict with the members of HEADER."""
     lines = [compared(result, goal) for goal in all_goals()]
     lines += [remembered(result, *memory) for memory in MEMORY]
     lines += [same_cost(result, what, name) for what, name in BULK.items()]
-    met = sum(line[5].startswith("met") for line in lines)
-    missed = sum("missed" in line[5] for line in lines)
-    header = ["figure", "goal", "ours", "against", "ratio (range)", "verdict", "same number of processes"]
-    return (f"## Goals, at {HOPS} hops\n\n{met} met, {missed} missed, {len(lines) - met - missed} not measured.\n\n"
-            + table(header, lines))
+    return [dict(zip(HEADER, line)) for line in lines]
+
+
+def render(result):
+    judged = judge(result)
+    seen = [g for g in judged if not g["verdict"].startswith("not measured")]
+    unseen = [f"{g['figure']} ({g['verdict'].removeprefix('not measured ').strip('()')})" for g in judged
+              if g not in seen]
+    missed = sum("missed" in g["verdict"] for g in seen)
+    parts = [f"## Goals, at {HOPS} hops",
+             f"{len(seen) - missed} met, {missed} missed, {len(unseen)} not measured.",
+             table(HEADER, [g.values() for g in seen]) if seen else "",
+             "Not measured, for want of: " + "; ".join(unseen) + "." if unseen else ""]
+    return "\n\n".join(part for part in parts if part)

@@ -51,7 +51,7 @@ class Running:
         self.namespace = Namespace()
         self.site = Site(self.folder, index, shared)
         self.processes, self.children = [], []
-        self.others = []  # share of the CPUs that went neither to client nor to origin nor to this stack
+        self.others = 0.0  # share of the CPUs that others than client, origin and this stack took, last time
         try:
             self._start()
         except BaseException:
@@ -137,7 +137,7 @@ class Running:
             raise Failed(f"{mode}: nothing got through")
         own = (sum(answer["cpu_s"]) + answer["client_cpu_s"] + answer["origin_cpu_s"]) * (1 + warm / secs)
         room = (time.monotonic() - begun_at) * os.cpu_count()
-        self.others.append(max(0.0, (busy_s() - busy - own) / room))
+        self.others = max(0.0, (busy_s() - busy - own) / room)
         return answer
 
     def bulk(self, secs):
