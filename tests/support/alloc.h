@@ -1,3 +1,0 @@
-#ifndef TESTS_SUPPORT_ALLOC_H
-#define TESTS_SUPPORT_ALLOC_H
-#endif
