@@ -193,7 +193,8 @@ def run(args):
     load = compile_load(HERE, os.path.join(ROOT, "build", "bench"))
     is_isolated = is_own_namespace()
     result = {"format": 1, "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-              "command": args.command, "settings": {"rounds": args.rounds, "secs": args.secs, "quick": args.quick},
+              "command": args.command,
+              "settings": {"rounds": args.rounds, "secs": args.secs, "idle": args.idle, "quick": args.quick},
               "host": host(), "versions": versions(args.build), "is_isolated": is_isolated, "skipped": skipped}
     shared = tempfile.mkdtemp(prefix="hopchain-bench-shared-")
     one = Run(args, stacks, load, shared)

@@ -64,11 +64,11 @@ def best_peer(stacks, names, key, is_least):
     return (min(found) if is_least else max(found))[1] if found else None
 
 
-def compared(result, goal):
+def compared(result, goal, hops=HOPS):
     """One line of the table."""
     stacks = result["stacks"]
-    ours = stacks.get(f"{goal.kind}@{HOPS}")
-    peer = best_peer(stacks, [f"{p}@{HOPS}" for p in goal.peers], goal.key, goal.is_least)
+    ours = stacks.get(f"{goal.kind}@{hops}")
+    peer = best_peer(stacks, [f"{p}@{hops}" for p in goal.peers], goal.key, goal.is_least)
     limit = limit_text(goal.limit, goal.stretch, goal.is_least, "×")
     figure = median(ours, goal.key)
     if figure is None or peer is None:
@@ -79,12 +79,12 @@ def compared(result, goal):
         return [goal.what, limit, number(figure), peer, "-", "not measured (no round has both)", "-"]
     ratio = statistics.median(measured)
     return [goal.what, limit, number(figure), f"{peer}: {number(median(stacks[peer], goal.key))}", spread(measured),
-            verdict(ratio, goal.limit, goal.stretch, goal.is_least), same_processes(stacks, goal, ours)]
+            verdict(ratio, goal.limit, goal.stretch, goal.is_least), same_processes(stacks, goal, ours, hops)]
 
 
-def same_processes(stacks, goal, ours):
+def same_processes(stacks, goal, ours, hops):
     """The ratio to a peer with as many processes as ours, where there is one."""
-    peer = best_peer(stacks, [f"{p}@{HOPS + 1}" for p in goal.peers], goal.key, goal.is_least)
+    peer = best_peer(stacks, [f"{p}@{hops + 1}" for p in goal.peers], goal.key, goal.is_least)
     measured = ratios(ours, stacks[peer], goal.key) if peer else []
     return f"{number(statistics.median(measured))}× {peer}" if measured else "-"
 
@@ -130,7 +130,8 @@ def same_cost(result, what, name):
     """One more middle hop, with against without payload encryption."""
     sealed, plain = (middle_costs(result["stacks"].get(f"{kind}@5"), what) for kind in (SEALED, PLAIN))
     measured = [a / b for a, b in zip(sealed, plain) if a is not None and b]
-    title, limit = f"one more middle hop, encrypted ÷ header-only, {name}, CPU-s/GB", f"1× (judged: ≤ {SAME_COST}×)"
+    title = f"one more middle hop, encrypted ÷ header-only, {name}, CPU-s/GB"
+    limit = f"1× (judged: ≤ {SAME_COST}×)"
     if not measured:
         return [title, limit, "-", "-", "-", "not measured (ours)", "-"]
     return [title, limit, number(middle_cost(result, SEALED, 5, what)),
@@ -149,14 +150,29 @@ def judge(result):
     return [dict(zip(HEADER, line)) for line in lines]
 
 
+def lacks(unseen):
+    """What could not be measured, one line for each thing that was missing."""
+    by_lack = {}
+    for goal in unseen:
+        by_lack.setdefault(goal["verdict"].removeprefix("not measured").strip(" ()"), []).append(goal["figure"])
+    return "\n".join(f"* not measured, for want of {lack}: {len(figures)} figures ({figures[0]}"
+                     f"{' and others' if len(figures) > 1 else ''})" for lack, figures in by_lack.items())
+
+
 def render(result):
     judged = judge(result)
     seen = [g for g in judged if not g["verdict"].startswith("not measured")]
-    unseen = [f"{g['figure']} ({g['verdict'].removeprefix('not measured ').strip('()')})" for g in judged
-              if g not in seen]
+    unseen = [g for g in judged if g not in seen]
     missed = sum("missed" in g["verdict"] for g in seen)
     parts = [f"## Goals, at {HOPS} hops",
              f"{len(seen) - missed} met, {missed} missed, {len(unseen)} not measured.",
-             table(HEADER, [g.values() for g in seen]) if seen else "",
-             "Not measured, for want of: " + "; ".join(unseen) + "." if unseen else ""]
+             table(HEADER, [g.values() for g in seen]) if seen else "", lacks(unseen), render_one_hop(result)]
     return "\n\n".join(part for part in parts if part)
+
+
+def render_one_hop(result):
+    """The same ratios at 1 hop, where no goal is set."""
+    lines = [dict(zip(HEADER, compared(result, goal, hops=1))) for goal in all_goals()]
+    columns = [name for name in HEADER if name not in ("goal", "verdict")]
+    seen = [[line[c] for c in columns] for line in lines if not line["verdict"].startswith("not measured")]
+    return f"## The same ratios at 1 hop\n\n{table(columns, seen)}" if seen else ""

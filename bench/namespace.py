@@ -25,11 +25,13 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become_root():
-    """Without root: starts this program again in a user namespace, where it may make network namespaces."""
+    """Without root: starts this program again in a user namespace, where it may make network namespaces.
+
+    It starts in one of these, for it may not come back to one that is not its own."""
     if os.geteuid() == 0 or MARK in os.environ or not shutil.which("unshare"):
         return
-    command = ["unshare", "--user", "--map-root-user"]
-    probe = subprocess.run([*command, "unshare", "--net", "true"], stderr=subprocess.DEVNULL)
+    command = ["unshare", "--user", "--map-root-user", "--net"]
+    probe = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL)
     if probe.returncode == 0:
         os.environ[MARK] = "1"
         os.execvp(command[0], [*command, sys.executable, *sys.argv])

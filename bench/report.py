@@ -22,20 +22,16 @@ NOTES = """\
 * Connections: connect, one byte there, one byte back, close; 64 at once. The time counts from connect() to the byte.
 * Ping-pong "1 CPU": every process on one CPU, which shows the length of the path; otherwise the figure depends on which
   CPUs the scheduler picks. The goal is judged by the "1 CPU" figure.
-* Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel: a thread for each, so 500),
-  each of which carried one byte each way.
+* Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel: a thread for each, so at most 500),
+  each of which carried one byte
+  each way.
 * Ratios are taken within a round (a round measures one thing through every stack in turn): median, and range."""
 
 
 def render(result):
     parts = [head(result), goals.render(result), bulk(result), exchanges(result), idle(result), hop_cost(result),
-             "## How to read this\n\n" + NOTES.format(idle=idle_connections(result)), troubles(result)]
+             "## How to read this\n\n" + NOTES.format(idle=f"{result['settings']['idle']:,}"), troubles(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def idle_connections(result):
-    counts = [s["idle"]["idle_connections"] for s in result["stacks"].values() if s["idle"]]
-    return f"{max(counts):,}" if counts else "no"
 
 
 def head(result):
