@@ -25,7 +25,7 @@ import time
 
 import goals
 import report
-from namespace import Namespace, become_root
+from namespace import Namespace, become_root, is_root
 from running import Failed, Running, compile_load
 from stacks import all_stacks
 
@@ -195,7 +195,8 @@ def run(args):
     result = {"format": 1, "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
               "command": args.command,
               "settings": {"rounds": args.rounds, "secs": args.secs, "idle": args.idle, "quick": args.quick},
-              "host": host(), "versions": versions(args.build), "is_isolated": is_isolated, "skipped": skipped}
+              "host": host(), "versions": versions(args.build), "is_isolated": is_isolated, "is_privileged": is_root(),
+              "skipped": skipped}
     shared = tempfile.mkdtemp(prefix="hopchain-bench-shared-")
     one = Run(args, stacks, load, shared)
     result["stacks"] = one.results

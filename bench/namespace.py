@@ -24,6 +24,11 @@ SYSCTLS = {
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def is_root():
+    """Root of the machine, not of a user namespace of our own."""
+    return os.geteuid() == 0 and MARK not in os.environ
+
+
 def become_root():
     """Without root: starts this program again in a user namespace, where it may make network namespaces.
 

@@ -22,9 +22,8 @@ NOTES = """\
 * Connections: connect, one byte there, one byte back, close; 64 at once. The time counts from connect() to the byte.
 * Ping-pong "1 CPU": every process on one CPU, which shows the length of the path; otherwise the figure depends on which
   CPUs the scheduler picks. The goal is judged by the "1 CPU" figure.
-* Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel: a thread for each, so at most 500),
-  each of which carried one byte
-  each way.
+* Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel, which has a thread for
+  each: at most 500), each of which carried one byte each way.
 * Ratios are taken within a round (a round measures one thing through every stack in turn): median, and range."""
 
 
@@ -50,6 +49,9 @@ def head(result):
         lines += ["", "**A quick run: it shows that everything works; the figures mean nothing.**"]
     if result.get("is_stopped"):
         lines += ["", "**Stopped early: rounds are missing.**"]
+    if not result["is_privileged"]:
+        lines += ["", "Run without root: the kernel bounds the pipe memory of all stacks together "
+                  "(fs.pipe-user-pages-soft), so spliced figures may be too low."]
     if not result["is_isolated"]:
         lines += ["", "Without a network namespace: all stacks share the host's loopback and its limits."]
     return "\n".join(lines)
