@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define ADDR_NAME_MAX 253 /* longest DNS name in text, without a trailing dot */
+#define ADDR_NAME_MAX 253                  /* longest DNS name in text, without a trailing dot */
 #define ADDR_TEXT_MAX (ADDR_NAME_MAX + 10) /* "[...]:65535" and NUL */
 
 /* A socket address of the two families we dial; 28 bytes. */
@@ -32,18 +32,18 @@ enum addr_kind {
 /* What a person or a header names: a literal or a DNS name, and a port. */
 struct addr {
 	enum addr_kind kind;
-	uint16_t port; /* host order */
-	uint8_t ip[16]; /* IP4: first 4 bytes, rest zero; IP6: all 16 */
-	uint32_t scope; /* IP6: interface index of a link-local literal, else 0 */
+	uint16_t port;                /* host order */
+	uint8_t ip[16];               /* IP4: first 4 bytes, rest zero; IP6: all 16 */
+	uint32_t scope;               /* IP6: interface index of a link-local literal, else 0 */
 	char name[ADDR_NAME_MAX + 1]; /* NAME: text without trailing dot, else "" */
 };
 
 enum addr_parse_error {
 	ADDR_OK,
 	ADDR_EMPTY,
-	ADDR_NO_PORT, /* "host" where "host:port" is needed */
-	ADDR_BAD_PORT, /* not a number */
-	ADDR_PORT_RANGE, /* not 1..65535 (listen: 0..65535) */
+	ADDR_NO_PORT,       /* "host" where "host:port" is needed */
+	ADDR_BAD_PORT,      /* not a number */
+	ADDR_PORT_RANGE,    /* not 1..65535 (listen: 0..65535) */
 	ADDR_AMBIGUOUS_IP6, /* "2001:db8::1:7000": needs brackets */
 	ADDR_BAD_IP6,
 	ADDR_BAD_NAME,
@@ -57,8 +57,10 @@ enum addr_parse_error {
 enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret);
 
 /**
- * addr_parse_listen() - ":PORT", "*:PORT", "HOST:PORT" (IP literal only), "[IPV6%zone]:PORT"; PORT 0 = any.
+ * addr_parse_listen() - ":PORT", "*:PORT", "HOST:PORT" (IP literal only), "[IPV6%zone]:PORT"; PORT
+ * 0 = any.
  * ":PORT" and "*:PORT" give kind ADDR_NONE: one dual-stack socket, 0.0.0.0 where IPv6 is off.
+ * A host name is ADDR_BAD_NAME.
  */
 enum addr_parse_error addr_parse_listen(const char *text, struct addr *ret);
 
@@ -71,7 +73,8 @@ const char *addr_parse_text(enum addr_parse_error error);
  */
 bool addr_name_is_valid(struct bytes name);
 
-/** addr_to_sock() - the socket address of an IP4 or IP6 literal. Return: 0, ERR_INVAL for a name. */
+/** addr_to_sock() - the socket address of an IP4 or IP6 literal. Return: 0, ERR_INVAL for a name.
+ */
 NODISCARD int addr_to_sock(const struct addr *a, union addr_sock *ret);
 void addr_from_sock(const union addr_sock *s, struct addr *ret);
 socklen_t addr_sock_len(const union addr_sock *s);
@@ -82,32 +85,42 @@ bool addr_sock_is_equal(const union addr_sock *a, const union addr_sock *b);
 /** addr_sock_unmap() - turns ::ffff:a.b.c.d into the IP4 address it is; everything else stays. */
 void addr_sock_unmap(union addr_sock *s);
 
-/** addr_print() - "host:port" or "[ip6]:port"; always NUL-terminated. Returns @to. */
+/** addr_print() - "host:port" or "[ip6%zone]:port", "*:port" of kind NONE; always NUL-terminated.
+ * Returns @to. */
 const char *addr_print(const struct addr *a, char to[ADDR_TEXT_MAX]);
 const char *addr_sock_print(const union addr_sock *s, char to[ADDR_TEXT_MAX]);
 
 /* Classes of a socket address (security.md 6, "Open proxy / SSRF"). */
 enum addr_class {
 	ADDR_PUBLIC,
-	ADDR_LOOPBACK, /* 127/8, ::1 */
+	ADDR_LOOPBACK,    /* 127/8, ::1 */
 	ADDR_UNSPECIFIED, /* 0/8, :: */
-	ADDR_PRIVATE, /* 10/8, 100.64/10, 172.16/12, 192.168/16, fc00::/7, fec0::/10 */
-	ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10 */
-	ADDR_METADATA, /* 169.254.169.254, fd00:ec2::254 and the like */
-	ADDR_MULTICAST, /* 224/4, ff00::/8, 255.255.255.255 */
-	ADDR_RESERVED, /* 192.0.0/24, 198.18/15, 240/4, ::/96, 2001::/32 */
+	ADDR_PRIVATE,     /* 10/8, 100.64/10, 172.16/12, 192.168/16, fc00::/7, fec0::/10 */
+	ADDR_LINK_LOCAL,  /* 169.254/16, fe80::/10 */
+	ADDR_METADATA,    /* cloud metadata services: 169.254.169.254, fd00:ec2::254 and the like */
+	ADDR_MULTICAST,   /* 224/4, ff00::/8, 255.255.255.255 */
+	ADDR_RESERVED,    /* 192.0.0/24, 198.18/15, 240/4, ::/96, 2001::/32 */
+	ADDR_OWN, /* an address of this host: no range, local.h knows. Only rules have it, no
+		     function here returns it */
 };
 
 /**
- * addr_classify() - the class of @s; an address that embeds an IP4 address (mapped, compatible, NAT64
- * 64:ff9b::/96, 6to4 2002::/16) has the embedded address's class unless that is public.
+ * addr_classify() - the class of @s; an address that embeds an IP4 address (mapped, compatible,
+ * NAT64 64:ff9b::/96, 6to4 2002::/16) has the embedded address's class unless that is public.
  * @ret_is_embedded (may be NULL) says whether an embedded IP4 address decided.
  */
 enum addr_class addr_classify(const union addr_sock *s, bool *ret_is_embedded);
+/**
+ * addr_classify_net() - the class whose one range holds all of @net/@prefix_bits; ADDR_PUBLIC if
+ * none does. Embedded addresses are not looked at: with the full length this is the class of @net's
+ * own form.
+ */
+enum addr_class addr_classify_net(const union addr_sock *net, unsigned prefix_bits);
 /** addr_class_name() - "loopback", "link-local" … Static. */
 const char *addr_class_name(enum addr_class c);
 
-/** addr_embedded() - the IP4 address inside mapped, compatible, NAT64 or 6to4 @s. Return: false if none. */
+/** addr_embedded() - the IP4 address inside mapped, compatible, NAT64 or 6to4 @s. Return: false if
+ * none. */
 bool addr_embedded(const union addr_sock *s, union addr_sock *ret);
 
 #endif
