@@ -9,6 +9,7 @@ finish() {
 	local mount
 	for mount in "${mounts[@]}"; do umount -l "$mount" || true; done
 	rm -rf --one-file-system "$root"
+	rm -f "$root.log"
 }
 trap finish EXIT
 

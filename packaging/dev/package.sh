@@ -18,6 +18,7 @@ dpkg-buildpackage -b -us -uc >"$out/build.log" 2>&1 || {
 	echo "package: dpkg-buildpackage failed (whole log: $out/build.log)" >&2
 	exit 1
 }
-cp "$work"/*.deb "$work"/*.changes "$out/"
-if command -v lintian >/dev/null; then lintian --fail-on error "$out"/*.changes; fi
+rm -f "$out"/*.deb
+cp "$work"/*.deb "$out/"
+if command -v lintian >/dev/null; then lintian --allow-root --fail-on error --suppress-tags no-manual-page,initial-upload-closes-no-bugs "$out"/*.deb; fi
 ls -l "$out"/*.deb
