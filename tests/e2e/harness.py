@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BIN") or pathlib.Path(__file__).parents[2] / "build" / "bin")
+BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BUILD") or pathlib.Path(__file__).parents[2] / "build" / "bin")
 WAIT = 10.0
 
 
