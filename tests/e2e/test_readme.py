@@ -115,6 +115,14 @@ class Text(unittest.TestCase):
             for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
                 self.assertTrue((page.parent / link).exists(), f"{page.name}: {link}")
 
+    def test_architecture_names_every_module(self):
+        text = (ROOT / "docs/architecture.md").read_text()
+        for folder in ("common", "chain", "hop", "access", "config"):
+            part = text[text.index(f"**{folder}/**"):]
+            for path in sorted((ROOT / folder).glob("*.c")):
+                name = "cli_*" if path.stem.startswith("cli_") else path.stem
+                self.assertRegex(part, rf"(?m)^\| ([\w*, ]+, )?{re.escape(name)}(,[\w*, ]+)? \|", path)
+
     def test_sections_that_code_cites_exist(self):
         protocol = (ROOT / "docs/protocol.md").read_text()
         sections = set(re.findall(r"^## (2\.\d+)", protocol, re.MULTILINE))
