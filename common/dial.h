@@ -11,20 +11,23 @@
 
 #define DIAL_STAGGER_MS 250
 
-/** dial_filter_fn - 0 lets @address through; any other value refuses it and, if it is the first
- * refused, is reported in dial_result.refused. */
+/** dial_filter_fn - asked once for each address, with its port, unmapped; for a literal from inside
+ * dial_start(). It may not cancel the dial. 0 lets @address through; any other value refuses it
+ * and, if it is the first refused, is reported in dial_result.refused. */
 typedef int dial_filter_fn(const union addr_sock *address, void *owner);
 
 struct dial_result {
-	int error; /* 0; ERR_DENIED (see refused); a DNS error of err.h; ERR_TIMEOUT; -errno of the
-		      last try (or of the first, where the last is less telling: a timeout after a
-		      refusal) */
+	/* 0; ERR_DENIED (see refused); a DNS error of err.h; ERR_TIMEOUT; -errno of the most
+	 * telling try: what the target's host said (refused, reset), else anything but what this
+	 * host lacks for the family (no route, no address), else that; of equals the last. */
+	int error;
 	bool is_resolving;       /* the deadline passed before the name was resolved */
 	int refused;             /* filter's value for the first refused address, 0 if none */
 	struct stream *stream;   /* error 0: the connected stream, now the callee's */
 	union addr_sock address; /* connected, or last tried */
 	uint8_t n_tries;         /* addresses tried, saturating */
-	uint32_t resolve_us, connect_us; /* saturating; 0 for a literal's resolve */
+	uint32_t resolve_us, connect_us; /* saturating; 0 for a literal's resolve; connect: since
+					    the first try */
 };
 
 typedef void dial_fn(const struct dial_result *result, void *owner);
@@ -38,8 +41,8 @@ struct dial_options {
 };
 
 struct dial;
-/** dial_start() - @on_done runs exactly once unless cancelled, never from inside; the dial is gone
- * when it returns. Return: 0, ERR_NOMEM. */
+/** dial_start() - copies @options and @to. @on_done runs exactly once unless cancelled, never from
+ * inside; the dial is gone when it returns. Return: 0, ERR_NOMEM. */
 NODISCARD int dial_start(const struct dial_options *options, const struct addr *to,
 	dial_fn *on_done, void *owner, struct dial **ret);
 /** dial_cancel() - closes every try; no callback will come. */

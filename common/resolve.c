@@ -15,7 +15,7 @@ struct resolve_query {
 	struct resolver *resolver;
 	struct lookup *lookup; /* whose answer we wait for; NULL = refused at once */
 	struct timer deadline;
-	struct resolve_query *next, *prev; /* in entry->waiting or resolver->ready */
+	struct resolve_query *next, *prev; /* in lookup->waiting or resolver->ready */
 	resolve_fn *fn;
 	void *owner;
 	int error; /* of a query without lookup */
