@@ -16,16 +16,18 @@ struct wire_secrets {
 void wire_secrets_derive(const struct wire_key *key, const uint8_t ss[32], struct bytes r, struct bytes s,
 	struct wire_secrets *ret);
 
-/* Ephemeral pairs of one worker: a pair is used for at most @window_ms, then wiped; the results of
- * recent exchanges are cached with it. */
+/* Ephemeral key pairs of one worker. A pair is handed out for at most the window, so that its secret is gone
+ * after at most window + the longest header phase; results of exchanges are kept with the pair, so that two
+ * ends that meet again within the window agree without the curve. */
 struct wire_ephemeral;
+struct wire_pair; /* one pair; counted, so that a connection in flight keeps it */
 NODISCARD int wire_ephemeral_new(uint32_t window_ms, struct wire_ephemeral **ret);
-void wire_ephemeral_free(struct wire_ephemeral *e); /* wipes. NULL ok */
-/** wire_ephemeral_public() - the public key to use now; with window 0 a new pair each time. */
-void wire_ephemeral_public(struct wire_ephemeral *e, uint64_t now_ms, uint8_t public[32]);
-/** wire_ephemeral_agree() - X25519 of the pair with @public (which must be one still held: current, or the one
- * before for connections in flight) and @peer. Return: false if all zero or not held. */
-NODISCARD bool wire_ephemeral_agree(struct wire_ephemeral *e, const uint8_t public[32], const uint8_t peer[32],
-	uint64_t now_ms, uint8_t ss[32]);
+void wire_ephemeral_free(struct wire_ephemeral *e); /* after every pair was released. NULL ok */
+/** wire_pair_acquire() - the pair to use now (a new one each time with window 0); NULL without memory. */
+struct wire_pair *wire_pair_acquire(struct wire_ephemeral *e, uint64_t now_ms);
+const uint8_t *wire_pair_public(const struct wire_pair *pair); /* SEAL_CURVE bytes */
+/** wire_pair_agree() - X25519 with @peer. Return: false if the result is all zero. */
+NODISCARD bool wire_pair_agree(struct wire_pair *pair, const uint8_t peer[SEAL_CURVE], uint8_t ss[SEAL_CURVE]);
+void wire_pair_release(struct wire_pair *pair); /* the last one wipes. NULL ok */
 
 #endif
