@@ -33,8 +33,8 @@ enum log_format {
 
 /* One per call site: at most LOG_BURST lines in 10 s, then a count. Zero-initialised static. */
 struct log_limit {
-	_Atomic uint64_t window_start_ms;
-	_Atomic uint32_t n_in_window;
+	_Atomic uint64_t window; /* its start in ms and the lines taken in it */
+	_Atomic uint32_t n_skipped; /* not told yet */
 };
 #define LOG_BURST 10
 
@@ -49,12 +49,17 @@ bool log_level_parse(const char *text, enum log_level *ret);
 bool log_format_parse(const char *text, enum log_format *ret);
 uint64_t log_n_dropped(void);
 
+/** log_line() - @module is static memory; told on debug lines only. A message is cut at LOG_LINE_MAX bytes. */
+#define LOG_LINE_MAX 2048
 void log_line(enum log_level level, const char *module, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /** log_limit_take() - whether this call site may log now. */
 bool log_limit_take(struct log_limit *limit);
+/** log_limit_tell() - a line with the number of lines that were not let through since the last one, if any. */
+void log_limit_tell(struct log_limit *limit, enum log_level level, const char *module);
 /** log_quote() - @text as a log value: as is if plain, else in double quotes with control characters,
- * quotes and backslashes escaped; cut at @size. For anything a peer chose. Returns @to. */
+ * quotes, backslashes and what is not UTF-8 escaped; cut at @size. A text that reads as an integer is quoted too:
+ * it stays a string in JSON. For anything a peer chose. @text may be NULL ("-"). Returns @to. */
 const char *log_quote(const char *text, char *to, size_t size);
 
 #define LOG_AT(level, ...)                                       \
@@ -71,8 +76,10 @@ const char *log_quote(const char *text, char *to, size_t size);
 #define LOG_LIMITED(level, ...)                                                   \
 	do {                                                                      \
 		static struct log_limit log_limit_here;                           \
-		if (log_is_on(level) && log_limit_take(&log_limit_here))          \
+		if (log_is_on(level) && log_limit_take(&log_limit_here)) {        \
+			log_limit_tell(&log_limit_here, level, LOG_MODULE);       \
 			log_line(level, LOG_MODULE, __VA_ARGS__);                 \
+		}                                                                 \
 	} while (0)
 
 #endif
