@@ -23,6 +23,12 @@ struct wire_ephemeral;
 struct wire_pair; /* one pair; counted, so that a connection in flight keeps it */
 NODISCARD int wire_ephemeral_new(uint32_t window_ms, struct wire_ephemeral **ret);
 void wire_ephemeral_free(struct wire_ephemeral *e); /* after every pair was released. NULL ok */
+/**
+ * wire_ephemeral_expire() - forgets a pair whose window is over; acquire does it too, but only when it is
+ * called. The owner calls this from a timer, so that the secret of a quiet worker does not outlive its window.
+ * @now_ms: the clock that acquire is given. Return: ms until it is due again, UINT64_MAX = after the next acquire.
+ */
+uint64_t wire_ephemeral_expire(struct wire_ephemeral *e, uint64_t now_ms);
 /** wire_pair_acquire() - the pair to use now (a new one each time with window 0); NULL without memory. */
 struct wire_pair *wire_pair_acquire(struct wire_ephemeral *e, uint64_t now_ms);
 const uint8_t *wire_pair_public(const struct wire_pair *pair); /* SEAL_CURVE bytes */

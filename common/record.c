@@ -6,19 +6,31 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
-#define N_CIPHERS 4
-#define IV        12
-#define TAG       16
+#define N_CIPHERS     4
+#define IV            12
+#define OUTER_TYPE    0x17 /* every record looks like application data of TLS 1.2 */
+#define OUTER_VERSION 0x0303
+#define TAG           SEAL_TAG
+#define BODY_MIN      (1 + TAG) /* no content: its type and the tag */
+#define BODY_MAX      (RECORD_CONTENT_MAX + BODY_MIN)
+
+/* docs/protocol.md 2.8, Record. */
+static_assert(RECORD_HEADER + BODY_MIN == RECORD_OVERHEAD, "what a record adds");
+static_assert(RECORD_HEADER + BODY_MAX == RECORD_MAX, "the longest record");
+static_assert(BODY_MIN == 17 && BODY_MAX == 16401, "range of len");
 
 static const struct {
 	const char *name, *fetch;
-	size_t key;
 } ciphers[N_CIPHERS] = {
-	[RECORD_NONE] = { "none", NULL, 0 },
-	[RECORD_AES_128_GCM] = { "aes-128-gcm", "AES-128-GCM", 16 },
-	[RECORD_AES_256_GCM] = { "aes-256-gcm", "AES-256-GCM", 32 },
-	[RECORD_CHACHA20_POLY1305] = { "chacha20-poly1305", "ChaCha20-Poly1305", 32 },
+	[RECORD_NONE] = { "none", NULL },
+	[RECORD_AES_128_GCM] = { "aes-128-gcm", "AES-128-GCM" },
+	[RECORD_AES_256_GCM] = { "aes-256-gcm", "AES-256-GCM" },
+	[RECORD_CHACHA20_POLY1305] = { "chacha20-poly1305", "ChaCha20-Poly1305" },
 };
 
 /* Fetched once per process and never changed: handles of the library's implementations. */
@@ -55,9 +67,11 @@ int record_start(void)
 bool record_has_aes(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
-	return __builtin_cpu_supports("aes");
+	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+	return (getauxval(AT_HWCAP) & (HWCAP_AES | HWCAP_PMULL)) == (HWCAP_AES | HWCAP_PMULL);
 #else
-	return false; /* ChaCha20 is the safe choice where we cannot tell */
+	return false; /* ChaCha20 needs none */
 #endif
 }
 
@@ -68,7 +82,8 @@ const char *record_cipher_name(enum record_cipher cipher)
 
 static int set_key(struct record_key *k, const uint8_t *key)
 {
-	if (EVP_CipherInit_ex2(k->context, fetched[k->cipher], key, k->iv, k->is_sealing, NULL) != 1)
+	if (EVP_CipherInit_ex2(k->context, fetched[k->cipher], key, k->iv, k->is_sealing, NULL) !=
+		1)
 		return ERR_CRYPTO;
 	k->seq = 0;
 	return 0;
@@ -106,8 +121,8 @@ static struct record_key *new_key(enum record_cipher cipher, bool is_sealing)
 	return k;
 }
 
-int record_key_new(enum record_cipher cipher, const uint8_t secret[32], const char ctx[8], bool is_sealing,
-	struct record_key **ret)
+int record_key_new(enum record_cipher cipher, const uint8_t secret[32], const char ctx[8],
+	bool is_sealing, struct record_key **ret)
 {
 	if (cipher == RECORD_NONE || (unsigned)cipher >= N_CIPHERS)
 		return ERR_INVAL;
@@ -124,8 +139,8 @@ int record_key_new(enum record_cipher cipher, const uint8_t secret[32], const ch
 	return 0;
 }
 
-int record_key_new_raw(enum record_cipher cipher, const uint8_t *key, const uint8_t iv[12], bool is_sealing,
-	struct record_key **ret)
+int record_key_new_raw(enum record_cipher cipher, const uint8_t *key, const uint8_t iv[12],
+	bool is_sealing, struct record_key **ret)
 {
 	if (cipher == RECORD_NONE || (unsigned)cipher >= N_CIPHERS)
 		return ERR_INVAL;
@@ -166,68 +181,86 @@ static bool set_nonce(struct record_key *k)
 	return EVP_CipherInit_ex2(k->context, NULL, NULL, nonce, k->is_sealing, NULL) == 1;
 }
 
+/* One pass over the record's body: header as AAD, content, the type behind it, tag. */
+static bool seal(struct record_key *k, const uint8_t *header, struct bytes content, uint8_t type,
+	uint8_t *to)
+{
+	EVP_CIPHER_CTX *c = k->context;
+	int n = 0;
+	if (!set_nonce(k) || EVP_EncryptUpdate(c, NULL, &n, header, RECORD_HEADER) != 1)
+		return false;
+	if (content.len > 0 && EVP_EncryptUpdate(c, to, &n, content.ptr, (int)content.len) != 1)
+		return false;
+	to += content.len;
+	return EVP_EncryptUpdate(c, to, &n, &type, 1) == 1 &&
+	       EVP_EncryptFinal_ex(c, to + 1, &n) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, to + 1) == 1;
+}
+
 int record_seal(struct record_key *key, enum record_type type, struct bytes content, uint8_t *to)
 {
-	size_t body = content.len + 1 + TAG;
-	uint8_t inner = (uint8_t)type, *at = to + RECORD_HEADER;
-	int n = 0;
-	assert(content.len <= RECORD_CONTENT_MAX);
-	to[0] = 0x17;
-	to[1] = to[2] = 3;
-	to[3] = (uint8_t)(body >> 8);
-	to[4] = (uint8_t)body;
-	if (!set_nonce(key) || EVP_EncryptUpdate(key->context, NULL, &n, to, RECORD_HEADER) != 1)
-		return ERR_CRYPTO;
-	if (content.len > 0 && EVP_EncryptUpdate(key->context, at, &n, content.ptr, (int)content.len) != 1)
-		return ERR_CRYPTO;
-	at += content.len;
-	if (EVP_EncryptUpdate(key->context, at, &n, &inner, 1) != 1
-		|| EVP_EncryptFinal_ex(key->context, at + 1, &n) != 1
-		|| EVP_CIPHER_CTX_ctrl(key->context, EVP_CTRL_AEAD_GET_TAG, TAG, at + 1) != 1)
+	struct wire_writer w;
+	assert(key->is_sealing && content.len <= RECORD_CONTENT_MAX);
+	wire_writer_init(&w, to, RECORD_HEADER);
+	wire_put_u8(&w, OUTER_TYPE);
+	wire_put_u16(&w, OUTER_VERSION);
+	wire_put_u16(&w, (uint16_t)(content.len + BODY_MIN));
+	if (!seal(key, to, content, (uint8_t)type, to + RECORD_HEADER))
 		return ERR_CRYPTO;
 	key->seq++;
-	return (int)(RECORD_HEADER + body);
+	return (int)(content.len + RECORD_OVERHEAD);
 }
 
 int record_length(const uint8_t header[RECORD_HEADER])
 {
-	unsigned body = (unsigned)header[3] << 8 | header[4];
-	if (header[0] != 0x17 || header[1] != 3 || header[2] != 3 || body < 1 + TAG || body > RECORD_CONTENT_MAX + 1 + TAG)
+	struct wire_reader r;
+	wire_reader_init(&r, bytes_of(header, RECORD_HEADER));
+	uint8_t type = wire_u8(&r);
+	uint16_t version = wire_u16(&r), body = wire_u16(&r);
+	if (type != OUTER_TYPE || version != OUTER_VERSION || body < BODY_MIN || body > BODY_MAX)
 		return ERR_BAD_RECORD;
-	return (int)(RECORD_HEADER + body);
+	return RECORD_HEADER + body;
+}
+
+/* The reverse of seal(). Return: 0, ERR_BAD_RECORD if the tag does not verify, ERR_CRYPTO. */
+static int unseal(struct record_key *k, const uint8_t *header, struct bytes sealed, uint8_t *to)
+{
+	EVP_CIPHER_CTX *c = k->context;
+	uint8_t tag[TAG];
+	int n = 0;
+	memcpy(tag, sealed.ptr + sealed.len, sizeof tag);
+	if (!set_nonce(k) || EVP_DecryptUpdate(c, NULL, &n, header, RECORD_HEADER) != 1 ||
+		EVP_DecryptUpdate(c, to, &n, sealed.ptr, (int)sealed.len) != 1 ||
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, tag) != 1)
+		return ERR_CRYPTO;
+	return EVP_DecryptFinal_ex(c, to + sealed.len, &n) == 1 ? 0 : ERR_BAD_RECORD;
 }
 
 int record_open(struct record_key *key, struct bytes record, uint8_t *to, uint8_t *ret_type)
 {
-	uint8_t tag[TAG];
-	int n = 0, length;
-	if (record.len < RECORD_OVERHEAD)
+	assert(!key->is_sealing);
+	if (record.len < RECORD_OVERHEAD || record_length(record.ptr) != (int)record.len)
 		return ERR_BAD_RECORD;
-	length = record_length(record.ptr);
-	if (length < 0 || (size_t)length != record.len)
-		return ERR_BAD_RECORD;
-	size_t sealed = record.len - RECORD_HEADER - TAG;
-	memcpy(tag, record.ptr + RECORD_HEADER + sealed, TAG);
-	if (!set_nonce(key) || EVP_DecryptUpdate(key->context, NULL, &n, record.ptr, RECORD_HEADER) != 1
-		|| EVP_DecryptUpdate(key->context, to, &n, record.ptr + RECORD_HEADER, (int)sealed) != 1
-		|| EVP_CIPHER_CTX_ctrl(key->context, EVP_CTRL_AEAD_SET_TAG, TAG, tag) != 1)
-		return ERR_CRYPTO;
-	if (EVP_DecryptFinal_ex(key->context, to + sealed, &n) != 1)
-		return ERR_BAD_RECORD;
+	size_t len = record.len - RECORD_HEADER - TAG;
+	int error = unseal(key, record.ptr, bytes_of(record.ptr + RECORD_HEADER, len), to);
+	if (error != 0) {
+		seal_wipe(to, len); /* what did not authenticate is not shown */
+		return error;
+	}
 	key->seq++;
-	while (sealed > 0 && to[sealed - 1] == 0)
-		sealed--;
-	if (sealed == 0)
+	while (len > 0 && to[len - 1] == 0)
+		len--;
+	if (len == 0)
 		return ERR_BAD_RECORD;
-	*ret_type = to[sealed - 1];
-	return (int)(sealed - 1);
+	*ret_type = to[len - 1];
+	return (int)(len - 1);
 }
 
 int record_update(struct record_key *key)
 {
 	uint8_t secret[SEAL_KEY];
 	if (!key->has_next)
-		return ERR_INVAL;
+		return ERR_CRYPTO;
 	memcpy(secret, key->next, sizeof secret);
 	int error = derive(key, secret);
 	seal_wipe(secret, sizeof secret);

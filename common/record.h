@@ -54,7 +54,8 @@ NODISCARD int record_seal(struct record_key *key, enum record_type type, struct 
 NODISCARD int record_length(const uint8_t header[RECORD_HEADER]);
 
 /** record_open() - opens one whole record to @to (record length - RECORD_OVERHEAD + 1 bytes may be touched; no
- * overlap). Strips zero padding. Return: content length, with *ret_type, or ERR_BAD_RECORD, ERR_CRYPTO. */
+ * overlap); they are zeroed on error. Strips zero padding. Return: content length, with *ret_type, or
+ * ERR_BAD_RECORD, ERR_CRYPTO. */
 NODISCARD int record_open(struct record_key *key, struct bytes record, uint8_t *to, uint8_t *ret_type);
 
 /** record_update() - the next record uses the next secret, seq 0 (KeyUpdate). Return: 0, ERR_CRYPTO. */

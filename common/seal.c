@@ -1,32 +1,60 @@
 #include "common/seal.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define POOL_SIZE 1024 /* random bytes made at once; the first SEAL_KEY of them key the next pool */
+#define POOL_SIZE 1024 /* random bytes made at once; the first SEAL_KEY of them key the next pool  \
+			*/
 
-/* Fast key erasure: each refill replaces the key, so that what was handed out cannot be recomputed. */
+/* Fast key erasure: each refill replaces the key and what is handed out is wiped, so that neither
+ * can be recomputed from what memory holds later. A call of the kernel for each nonce would cost
+ * more than sealing it. */
 struct pool {
 	uint8_t key[SEAL_KEY];
 	uint8_t data[POOL_SIZE];
 	size_t n_left;
-	pid_t owner; /* a forked child must not repeat its parent's bytes */
+	unsigned n_forks; /* value of the process's count when it was seeded; 0 = not yet */
 };
 static _Thread_local struct pool pool;
 
+/* A forked child must not repeat its parent's bytes. Counted from 1, so that a pool of zeros is
+ * stale. */
+static _Atomic unsigned n_forks = 1;
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static int watch_error;
+
+static void on_child(void)
+{
+	atomic_fetch_add_explicit(&n_forks, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+	watch_error = pthread_atfork(NULL, NULL, on_child);
+}
+
 int seal_start(void)
 {
+	pthread_once(&watch_once, watch_forks);
+	if (watch_error != 0)
+		return ERR_NOMEM;
 	return sodium_init() < 0 ? ERR_CRYPTO : 0;
+}
+
+static bool is_fresh(const struct pool *p)
+{
+	return p->n_forks == atomic_load_explicit(&n_forks, memory_order_relaxed);
 }
 
 static void refill(struct pool *p)
 {
 	static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
-	if (p->owner != getpid()) {
+	if (!is_fresh(p)) {
 		randombytes_buf(p->key, sizeof p->key);
-		p->owner = getpid();
+		p->n_forks = atomic_load_explicit(&n_forks, memory_order_relaxed);
 	}
 	crypto_stream_chacha20(p->data, sizeof p->data, nonce, p->key);
 	memcpy(p->key, p->data, sizeof p->key);
@@ -37,15 +65,14 @@ static void refill(struct pool *p)
 void seal_random(void *to, size_t len)
 {
 	struct pool *p = &pool;
-	uint8_t *at = to;
 	if (len > POOL_SIZE / 4) {
 		randombytes_buf(to, len);
 		return;
 	}
-	if (p->n_left < len || p->owner != getpid())
+	if (p->n_left < len || !is_fresh(p))
 		refill(p);
 	uint8_t *from = p->data + sizeof p->data - p->n_left;
-	memcpy(at, from, len);
+	memcpy(to, from, len);
 	sodium_memzero(from, len);
 	p->n_left -= len;
 }
@@ -55,10 +82,18 @@ void seal_kdf(const uint8_t key[SEAL_KEY], const char ctx[8], uint64_t id, uint8
 	crypto_kdf_derive_from_key(to, len, id, ctx, key);
 }
 
-void seal_aead(const uint8_t key[SEAL_KEY], const uint8_t nonce[SEAL_NONCE], struct bytes aad, struct bytes plain,
-	uint8_t *to)
+static_assert(SEAL_KEY == crypto_aead_xchacha20poly1305_ietf_KEYBYTES &&
+		      SEAL_NONCE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES &&
+		      SEAL_TAG == crypto_aead_xchacha20poly1305_ietf_ABYTES,
+	"XC of docs/protocol.md 2.0");
+static_assert(SEAL_KEY == crypto_kdf_KEYBYTES && crypto_kdf_CONTEXTBYTES == 8, "kdf of 2.0");
+static_assert(SEAL_CURVE == crypto_scalarmult_BYTES, "X25519");
+
+void seal_aead(const uint8_t key[SEAL_KEY], const uint8_t nonce[SEAL_NONCE], struct bytes aad,
+	struct bytes plain, uint8_t *to)
 {
-	crypto_aead_xchacha20poly1305_ietf_encrypt(to, NULL, plain.ptr, plain.len, aad.ptr, aad.len, NULL, nonce, key);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(
+		to, NULL, plain.ptr, plain.len, aad.ptr, aad.len, NULL, nonce, key);
 }
 
 bool seal_aead_open(const uint8_t key[SEAL_KEY], const uint8_t nonce[SEAL_NONCE], struct bytes aad,
@@ -66,8 +101,8 @@ bool seal_aead_open(const uint8_t key[SEAL_KEY], const uint8_t nonce[SEAL_NONCE]
 {
 	if (sealed.len < SEAL_TAG)
 		return false;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(to, NULL, NULL, sealed.ptr, sealed.len, aad.ptr, aad.len, nonce, key)
-		== 0)
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+		    to, NULL, NULL, sealed.ptr, sealed.len, aad.ptr, aad.len, nonce, key) == 0)
 		return true;
 	sodium_memzero(to, sealed.len - SEAL_TAG);
 	return false;
@@ -89,14 +124,19 @@ void seal_curve_keygen(uint8_t secret[SEAL_CURVE], uint8_t public[SEAL_CURVE])
 	crypto_scalarmult_base(public, secret);
 }
 
-bool seal_curve(const uint8_t secret[SEAL_CURVE], const uint8_t peer[SEAL_CURVE], uint8_t to[SEAL_CURVE])
+bool seal_curve(
+	const uint8_t secret[SEAL_CURVE], const uint8_t peer[SEAL_CURVE], uint8_t to[SEAL_CURVE])
 {
-	return crypto_scalarmult(to, secret, peer) == 0;
+	if (crypto_scalarmult(to, secret, peer) == 0)
+		return true;
+	sodium_memzero(to, SEAL_CURVE);
+	return false;
 }
 
 uint64_t seal_siphash(const uint8_t key[16], struct bytes data)
 {
 	uint64_t hash;
+	static_assert(sizeof hash == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");
 	crypto_shorthash((uint8_t *)&hash, data.ptr, data.len, key);
 	return hash;
 }
@@ -125,8 +165,9 @@ int seal_from_base64(const char *text, size_t len, uint8_t *to, size_t size)
 {
 	size_t n = 0;
 	const char *end = NULL;
-	if (sodium_base642bin(to, size, text, len, NULL, &n, &end, sodium_base64_VARIANT_ORIGINAL) != 0
-		|| end != text + len)
+	if (sodium_base642bin(
+		    to, size, text, len, NULL, &n, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
+		end != text + len)
 		return -1;
 	return (int)n;
 }

@@ -2,7 +2,9 @@
 
 void wire_reader_init(struct wire_reader *r, struct bytes from)
 {
-	*r = (struct wire_reader) { .pos = from.ptr, .end = from.ptr + from.len };
+	/* An empty view may have no pointer, and nothing may be added to that. */
+	*r = (struct wire_reader){ .pos = from.ptr,
+		.end = from.len > 0 ? from.ptr + from.len : from.ptr };
 }
 
 size_t wire_left(const struct wire_reader *r)
@@ -17,7 +19,7 @@ struct bytes wire_bytes(struct wire_reader *r, size_t len)
 		return bytes_of(NULL, 0);
 	}
 	struct bytes out = bytes_of(r->pos, len);
-	r->pos += len;
+	r->pos = len > 0 ? r->pos + len : r->pos;
 	return out;
 }
 
@@ -53,15 +55,18 @@ uint64_t wire_u64(struct wire_reader *r)
 void wire_copy(struct wire_reader *r, void *to, size_t len)
 {
 	struct bytes b = wire_bytes(r, len);
-	if (b.ptr != NULL)
+	if (b.len > 0)
 		memcpy(to, b.ptr, len);
-	else
+	else if (len > 0)
 		memset(to, 0, len);
 }
 
 void wire_writer_init(struct wire_writer *w, void *to, size_t size)
 {
-	*w = (struct wire_writer) { .start = to, .pos = to, .end = (uint8_t *)to + size };
+	uint8_t *start = to;
+	*w = (struct wire_writer){
+		.start = start, .pos = start, .end = size > 0 ? start + size : start
+	};
 }
 
 size_t wire_written(const struct wire_writer *w)
@@ -77,7 +82,7 @@ static uint8_t *take(struct wire_writer *w, size_t len)
 		return NULL;
 	}
 	uint8_t *at = w->pos;
-	w->pos += len;
+	w->pos = len > 0 ? at + len : at;
 	return at;
 }
 
@@ -118,6 +123,6 @@ void wire_put_bytes(struct wire_writer *w, const void *from, size_t len)
 void wire_put_zeros(struct wire_writer *w, size_t len)
 {
 	uint8_t *at = take(w, len);
-	if (at != NULL)
+	if (at != NULL && len > 0)
 		memset(at, 0, len);
 }
