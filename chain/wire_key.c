@@ -66,7 +66,8 @@ enum wire_key_error wire_key_parse(struct bytes text, struct wire_key **ret)
 		return WIRE_KEY_SHORT;
 	if (text.len > WIRE_CREDENTIAL_TEXT)
 		return WIRE_KEY_LONG;
-	int n = seal_from_base64((const char *)text.ptr + PREFIX_LENGTH, BASE64_LENGTH, credential, sizeof credential);
+	int n = seal_from_base64((const char *)text.ptr + PREFIX_LENGTH, BASE64_LENGTH, credential,
+		sizeof credential);
 	if (n != WIRE_CREDENTIAL) {
 		seal_wipe(credential, sizeof credential);
 		return WIRE_KEY_BAD_BASE64;

@@ -72,9 +72,34 @@ struct wire_request {
 	union addr_sock client; /* TLV 5 */
 	bool has_resume;
 	struct wire_resume resume;
-	uint16_t n_padding; /* encode: PAD value bytes; with has_padding */
+	uint16_t n_padding; /* PAD value bytes; with has_padding */
 	bool has_padding;
 };
+
+/* Entries of an extension, type u8 ‖ length u16 ‖ value; R and S share their form and these types. */
+enum {
+	WIRE_TLV_NAME = 1, /* R */
+	WIRE_TLV_TEXT = 1, /* S */
+	WIRE_TLV_PAD = 2,
+	WIRE_TLV_RESUME = 3,
+	WIRE_TLV_CLIENT = 5, /* R */
+	WIRE_TLV_ADDR = 6, /* S */
+	WIRE_TLV_IGNORED = 0x80, /* and above */
+};
+struct wire_tlvs {
+	struct wire_reader from;
+	uint64_t seen[4]; /* bit set of types */
+	bool is_broken;
+};
+void wire_tlvs_init(struct wire_tlvs *tlvs, struct bytes ext);
+/** wire_tlvs_next() - the next entry that is not to be ignored. Return: false at the end, or, with is_broken,
+ * at an entry that overruns, repeats a type, is empty but may not be, or is padding other than zeros. */
+bool wire_tlvs_next(struct wire_tlvs *tlvs, uint8_t *ret_type, struct bytes *ret_value);
+void wire_tlv_put(struct wire_writer *w, uint8_t type, struct bytes value);
+void wire_tlv_put_padding(struct wire_writer *w, size_t len);
+/* The value of CLIENT and ADDR: atyp u8 (1, 4) ‖ address ‖ port u16. Put fails @w for another family. */
+void wire_tlv_put_sock(struct wire_writer *w, uint8_t type, const union addr_sock *sock);
+NODISCARD bool wire_tlv_read_sock(struct bytes value, union addr_sock *ret);
 
 /**
  * wire_request_encode() - seals @request under @key with @salt.
@@ -100,7 +125,7 @@ uint64_t wire_request_time(const struct wire_request_plain *plain);
 
 /**
  * wire_request_check() - lines 7 to 10: version, reserved, T1, canonical address. Fills @ret but for what
- * the extension carries. Return: STATUS_OK, VERSION, BAD_REQUEST or UNSUPPORTED, with *ret_detail.
+ * the extension carries; an inline name that is no name is left empty, for line 12 to refuse. Return: STATUS_OK, VERSION, BAD_REQUEST or UNSUPPORTED, with *ret_detail.
  * *ret_ext_len: plaintext bytes of the extension that follows (0 = none); valid only with STATUS_OK.
  */
 enum wire_status wire_request_check(const struct wire_request_plain *plain, enum wire_transport transport,

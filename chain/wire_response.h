@@ -24,7 +24,7 @@ struct wire_response {
 	uint32_t resolve_us, connect_us;
 	uint64_t val; /* TCP: the hop's clock, unix ms */
 	uint8_t eph[SEAL_CURVE];
-	char text[WIRE_TEXT_MAX + 1]; /* TLV 1 or ""; decode: control characters replaced by '?' */
+	char text[WIRE_TEXT_MAX + 1]; /* TLV 1 or ""; decode: what is not shown is replaced by '?' */
 	bool has_address;
 	union addr_sock address; /* TLV 6 */
 	bool has_resume_grant; /* TLV 3 in the answer to CONNECT */
@@ -34,7 +34,7 @@ struct wire_response {
 	bool has_resume_state; /* TLV 3 in the answer to RESUME */
 	uint64_t resume_rx;
 	uint8_t resume_flags;
-	uint16_t n_padding; /* encode, with has_padding */
+	uint16_t n_padding; /* PAD value bytes; with has_padding */
 	bool has_padding;
 };
 
