@@ -76,6 +76,8 @@ static int error_of(int status)
 	case ARES_ENOTIMP:
 	case ARES_EREFUSED:
 	case ARES_EBADRESP:
+	case ARES_ECONNREFUSED: /* c-ares says this when each server failed, refused or is not there
+				 */
 		return ERR_DNS_SERVER;
 	case ARES_ETIMEOUT:
 		return ERR_DNS_TIMEOUT;
