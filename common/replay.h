@@ -24,7 +24,7 @@ struct replay_options {
 enum replay_verdict {
 	REPLAY_FRESH, /* inserted */
 	REPLAY_SEEN, /* already there */
-	REPLAY_FULL, /* the owner's quota is full */
+	REPLAY_FULL, /* the owner's quota is full, or no space (logged; replay_error()) */
 	REPLAY_OLD, /* time below the window or the floor */
 	REPLAY_EARLY, /* time above the window */
 };
@@ -43,7 +43,8 @@ NODISCARD int replay_open(const struct replay_options *options, uint64_t wall_ms
 /** replay_close() - the file stays. NULL ok. */
 void replay_close(struct replay *replay);
 enum replay_state replay_state(const struct replay *replay);
-/** replay_accept_after_ms() - unix ms before which no connection should be accepted (2.12, damaged or memory). */
+/** replay_accept_after_ms() - unix ms before which no connection should be accepted, so that no client whose clock
+ * is right meets silence: the floor and the random offset of sealing (2.12); the start where the floor is below it. */
 uint64_t replay_accept_after_ms(const struct replay *replay);
 
 /** replay_check_time() - line 4 of the checks: FRESH, OLD or EARLY. */
@@ -54,6 +55,9 @@ bool replay_find(struct replay *replay, uint64_t owner, const uint8_t salt[REPLA
  * generations when due. */
 enum replay_verdict replay_insert(struct replay *replay, uint64_t owner, const uint8_t salt[REPLAY_SALT],
 	uint64_t time_ms, uint64_t wall_ms, uint64_t mono_ms);
+/** replay_error() - why the store could not take an entry last time it failed to grow (then insert said FULL although
+ * the quota was not full), as -errno; 0 = never. */
+int replay_error(struct replay *replay);
 const char *replay_verdict_name(enum replay_verdict verdict);
 
 #endif
