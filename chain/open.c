@@ -143,9 +143,10 @@ struct bytes chain_open_request(const struct chain_open *open)
 	return bytes_of(open->stack, open->stack_at[open->n_hops]);
 }
 
+/* Every later hop answers at least one block too, so that many bytes belong to answers for certain. */
 size_t chain_open_wants(const struct chain_open *open)
 {
-	return open->n_wanted - open->n_in;
+	return open->n_wanted - open->n_in + (open->n_hops - open->i_hop - 1) * WIRE_RESPONSE;
 }
 
 unsigned chain_open_hop(const struct chain_open *open)
@@ -286,18 +287,30 @@ static bool is_another_protocol(const struct chain_open *o)
 		       memcmp(o->in, "HTTP/1.0", 8) == 0);
 }
 
-enum chain_open_step chain_open_feed(
-	struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms)
+/* Adds at most what completes the present block. Return: how much was taken. */
+static size_t take(struct chain_open *o, struct bytes in)
 {
+	size_t n = o->n_wanted - o->n_in;
+	n = n < in.len ? n : in.len;
+	memcpy(o->in + o->n_in, in.ptr, n);
+	o->n_in += n;
+	return n;
+}
+
+enum chain_open_step chain_open_feed(struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms)
+{
+	enum chain_open_step step = CHAIN_OPEN_MORE;
 	assert(in.len <= chain_open_wants(open));
 	open->heard_wall_ms = wall_ms;
-	memcpy(open->in + open->n_in, in.ptr, in.len);
-	open->n_in += in.len;
-	if (is_another_protocol(open))
-		return fail(open, ERR_BAD_RECORD, now_ms);
-	if (open->n_in < open->n_wanted)
-		return CHAIN_OPEN_MORE;
-	return open->is_reading_ext ? on_ext(open, now_ms) : on_block(open, now_ms);
+	while (in.len > 0 && step == CHAIN_OPEN_MORE) {
+		size_t n = take(open, in);
+		in = bytes_of(in.ptr + n, in.len - n);
+		if (is_another_protocol(open))
+			return fail(open, ERR_BAD_RECORD, now_ms);
+		if (open->n_in == open->n_wanted)
+			step = open->is_reading_ext ? on_ext(open, now_ms) : on_block(open, now_ms);
+	}
+	return step;
 }
 
 const struct chain_error *chain_open_error(const struct chain_open *open)

@@ -28,7 +28,7 @@ NODISCARD int chain_open_new(const struct chain_spec *spec, const struct addr *t
 void chain_open_free(struct chain_open *open); /* wipes. NULL ok */
 /** chain_open_request() - the bytes to send, in one write. Valid until free. */
 struct bytes chain_open_request(const struct chain_open *open);
-/** chain_open_wants() - how many bytes complete the present block: read exactly so many. */
+/** chain_open_wants() - how many bytes may be read now: never more than belong to answers. */
 size_t chain_open_wants(const struct chain_open *open);
 /** chain_open_feed() - at most chain_open_wants() bytes. */
 enum chain_open_step chain_open_feed(

@@ -226,6 +226,7 @@ static int dial_first(struct chain_session *s)
 		.loop = s->client->loop,
 		.resolver = s->client->resolver,
 		.timeout_ms = s->client->spec->connect_timeout_ms,
+		.speaks_first = true,
 	};
 	return dial_start(&options, &s->client->spec->hops[0].addr, on_dialled, s, &s->dial);
 }

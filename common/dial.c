@@ -163,7 +163,8 @@ static int try_start(struct dial *d, struct try *t)
 {
 	d->result.address = t->address;
 	d->result.n_tries++; /* at most RESOLVE_MAX_ADDRESSES */
-	int error = tcp_connect(d->options.loop, &t->address, on_try, d, &t->stream);
+	int error = tcp_connect(d->options.loop, &t->address, d->options.speaks_first, on_try, d,
+		&t->stream);
 	if (error == 0)
 		d->n_live++;
 	else

@@ -257,9 +257,9 @@ static unsigned from_epoll(uint32_t events)
 		out |= READY_IN;
 	if (events & EPOLLOUT)
 		out |= READY_OUT;
-	if (events & EPOLLRDHUP)
+	if (events & (EPOLLRDHUP | EPOLLHUP))
 		out |= READY_RDHUP;
-	if (events & (EPOLLERR | EPOLLHUP))
+	if (events & EPOLLERR)
 		out |= READY_ERR;
 	return out;
 }

@@ -126,10 +126,14 @@ static void way_done(struct relay *r, struct way *w)
 		end(r, other == &r->ways[0] ? RELAY_END_A : RELAY_END_B, 0);
 }
 
+/* The second end of two needs no shutdown of its own: everything has been read, so close() sends the FIN. */
 static void pass_end(struct relay *r, struct way *w)
 {
+	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
 	w->has_ended = true;
-	if (!stream_shutdown(w->to))
+	if (other->is_done && tcp_is(w->to) && tcp_is_drained(w->to))
+		way_done(r, w);
+	else if (!stream_shutdown(w->to))
 		way_done(r, w);
 }
 

@@ -180,7 +180,8 @@ static void on_connected(struct tcp *t, unsigned events)
 {
 	if ((events & (READY_OUT | READY_ERR)) == 0)
 		return;
-	t->stream.error = socket_error(t);
+	if (events & READY_ERR)
+		t->stream.error = socket_error(t);
 	if (t->stream.error != 0) {
 		fail_now(t);
 		return;
@@ -274,13 +275,12 @@ static bool keep(struct tcp *t, struct bytes data)
 	return true;
 }
 
-static bool tcp_write(struct stream *s, struct bytes data)
+static bool write_with(struct tcp *t, struct bytes data, int flags)
 {
-	struct tcp *t = tcp_of(s);
 	if (t->state != TCP_IS_OPEN || t->wants_shutdown || t->stream.error != 0)
 		return false;
 	while (data.len > 0 && t->out == NULL && t->is_writable) {
-		ssize_t n = send(t->poll.fd, data.ptr, data.len, MSG_NOSIGNAL);
+		ssize_t n = send(t->poll.fd, data.ptr, data.len, MSG_NOSIGNAL | flags);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
@@ -303,6 +303,16 @@ static bool tcp_write(struct stream *s, struct bytes data)
 	}
 	t->wants_drained = true;
 	return true;
+}
+
+static bool tcp_write(struct stream *s, struct bytes data)
+{
+	return write_with(tcp_of(s), data, 0);
+}
+
+void tcp_write_more(struct stream *s, struct bytes data)
+{
+	write_with(tcp_of(s), data, MSG_MORE);
 }
 
 static bool tcp_shutdown(struct stream *s)
@@ -431,15 +441,17 @@ int tcp_open_fd(struct loop *loop, int fd, struct stream **ret)
 	return open_fd(loop, fd, TCP_IS_OPEN, ret);
 }
 
-int tcp_connect(struct loop *loop, const union addr_sock *to, stream_fn *fn, void *owner,
-	struct stream **ret)
+int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first, stream_fn *fn,
+	void *owner, struct stream **ret)
 {
-	static const int on = 1;
+	static const int on = 1, off = 0;
 	struct stream *s;
 	int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (speaks_first)
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
 	if (connect(fd, &to->any, addr_sock_len(to)) != 0 && errno != EINPROGRESS) {
 		int error = -errno;
 		close(fd);

@@ -16,9 +16,12 @@ NODISCARD int tcp_open_fd(struct loop *loop, int fd, struct stream **ret);
  * tcp_connect() - starts a connection to @to; CONNECTED or FAILED follows. The caller has a
  * deadline. Sets TCP_NODELAY. Return: 0, or -errno (EMFILE, ENETUNREACH …) and no stream.
  */
-NODISCARD int tcp_connect(struct loop *loop, const union addr_sock *to, stream_fn *fn, void *owner,
-	struct stream **ret);
+NODISCARD int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first, stream_fn *fn,
+	void *owner, struct stream **ret);
 
+/** tcp_write_more() - like stream_write(), but the kernel may hold the bytes back for what follows, at most 200 ms
+ * (MSG_MORE). For a response header that is of no use to the client before the next one (decisions/0005). */
+void tcp_write_more(struct stream *s, struct bytes data);
 /** tcp_is() - whether @s is a plain TCP stream (then its descriptor may be spliced). */
 bool tcp_is(const struct stream *s);
 /** tcp_has_input() - MSG_PEEK: 1 = a byte is waiting, 0 = nothing, negative = EOF (ERR_PIPE) or

@@ -219,12 +219,16 @@ static int open_payload(struct hop_session *s, const struct hop_reply *reply, st
 	return error;
 }
 
+/* A middle hop has the next header in hand; behind all others nothing may come before the answer. */
+static bool is_addressed_last(const struct wire_request *r)
+{
+	return r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
+}
+
 /* The hop R addresses last says OK only while nothing came behind R (2.7.1). */
 static bool has_early_data(struct hop_session *s)
 {
-	const struct wire_request *r = s->opening->header.request;
-	bool is_last = r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
-	return is_last && tcp_has_input(s->client) != 0;
+	return is_addressed_last(s->opening->header.request) && tcp_has_input(s->client) != 0;
 }
 
 static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
@@ -235,7 +239,10 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 		return;
 	}
 	tcp_watch_hangup(s->client, false);
-	stream_write(s->client, bytes_of(reply->bytes, reply->len));
+	if (is_addressed_last(s->opening->header.request))
+		stream_write(s->client, bytes_of(reply->bytes, reply->len));
+	else
+		tcp_write_more(s->client, bytes_of(reply->bytes, reply->len)); /* the next hop's answer follows */
 	int error = open_payload(s, reply, &payload);
 	if (error != 0) {
 		stream_drop(next);
@@ -342,6 +349,7 @@ static void start_dial(struct hop_session *s)
 				      ? wanted_ms
 				      : options->dial_timeout_ms,
 	};
+	dial.speaks_first = !is_addressed_last(r);
 	keep_target(s, &r->to);
 	enter(s, STATE_DIAL);
 	if (r->to.kind == ADDR_NAME) {
