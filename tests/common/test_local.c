@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ Test(local, what_changes_is_noticed, .timeout = 20)
 	set_alias("203.0.113.1");
 	cr_expect(wait_for(loop, local, "203.0.113.1", true));
 	for (int i = 2; i < 20; i++) { /* a burst: the last one counts */
-		char ip[20];
+		char ip[40];
 		snprintf(ip, sizeof ip, "203.0.113.%d", i);
 		set_alias(ip);
 	}
