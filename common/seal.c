@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #define POOL_SIZE 1024 /* random bytes made at once; the first SEAL_KEY of them key the next pool  \
 			*/
