@@ -1,6 +1,7 @@
 #include "common/netset.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -106,9 +107,10 @@ static bool split_slash(char *text, char *ret_slash, size_t size)
 	ret_slash[0] = '\0';
 	if (slash == NULL)
 		return true;
-	if (strlen(slash) >= size)
+	size_t len = strlen(slash);
+	if (len >= size)
 		return false;
-	strcpy(ret_slash, slash);
+	memcpy(ret_slash, slash, len + 1);
 	*slash = '\0';
 	return true;
 }
@@ -212,9 +214,10 @@ static int add_one(struct netset *set, const char *text, const char *shown)
 {
 	char scratch[RULE_TEXT_MAX];
 	struct net_rule rule = { .port_low = 1, .port_high = UINT16_MAX };
-	if (strlen(text) >= sizeof scratch)
+	size_t len = strlen(text);
+	if (len >= sizeof scratch)
 		return ERR_INVAL;
-	strcpy(scratch, text);
+	memcpy(scratch, text, len + 1);
 	int error = parse(scratch, &rule);
 	if (error != 0)
 		return error;
@@ -233,11 +236,10 @@ static int add_local(struct netset *set, const char *text)
 	char scratch[RULE_TEXT_MAX];
 	size_t n_before = set->n_rules;
 	const char *ports = text + strlen("local");
-	if (strlen(text) + sizeof "loopback" >= sizeof scratch)
-		return ERR_INVAL;
 	for (size_t i = 0; i < 2; i++) {
-		strcpy(stpcpy(scratch, words[i]), ports);
-		int error = add_one(set, scratch, text);
+		int len = snprintf(scratch, sizeof scratch, "%s%s", words[i], ports);
+		bool fits = len > 0 && (size_t)len < sizeof scratch;
+		int error = fits ? add_one(set, scratch, text) : ERR_INVAL;
 		if (error != 0) {
 			while (set->n_rules > n_before)
 				rule_deinit(&set->rules[--set->n_rules]);

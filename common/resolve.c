@@ -317,7 +317,7 @@ static void query_free(struct resolve_query *q)
 	loop_timer_stop(r->loop, &q->deadline);
 	if (q->is_ready)
 		DL_DELETE(r->ready, q);
-	else
+	else if (l != NULL)
 		DL_DELETE(l->waiting, q);
 	free(q);
 	if (l != NULL && --l->n_queries == 0 && !l->is_pending && is_expired(l))

@@ -12,8 +12,9 @@
 	1024 /* names being looked up by one resolver; more: ERR_DNS_TEMPORARY */
 #define RESOLVE_CACHE_MAX       1024 /* cached names */
 #define RESOLVE_CACHE_TTL_MAX_S 60
-#define RESOLVE_CACHE_BAD_TTL_S 5 /* "no such name" and "no address"; other errors are not cached  \
-				   */
+#define RESOLVE_CACHE_BAD_TTL_S                                                                    \
+	5 /* "no such name" and "no address"; other errors are not cached                          \
+	   */
 
 struct resolver;
 struct resolve_query;

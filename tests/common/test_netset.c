@@ -27,93 +27,98 @@ static bool matches(const char *rule, const char *target)
 	return found != NULL;
 }
 
+static const struct {
+	const char *text;
+	int error;
+	enum net_kind kind;
+	uint16_t low, high;
+} grammar_rows[] = {
+	{ "*", 0, NET_ANY, 1, 65535 },
+	{ "any", 0, NET_ANY, 1, 65535 },
+	{ "*:443", 0, NET_ANY, 443, 443 },
+	{ "ANY:1-2", 0, NET_ANY, 1, 2 },
+	{ "10.0.0.0/8", 0, NET_CIDR, 1, 65535 },
+	{ "10.0.0.0/8:8000-9000", 0, NET_CIDR, 8000, 9000 },
+	{ "10.0.0.5", 0, NET_CIDR, 1, 65535 },
+	{ "10.0.0.5:22", 0, NET_CIDR, 22, 22 },
+	{ "0.0.0.0/0", 0, NET_CIDR, 1, 65535 },
+	{ "2001:db8::/32", 0, NET_CIDR, 1, 65535 },
+	{ "2001:db8::1", 0, NET_CIDR, 1, 65535 },
+	{ "[2001:db8::]/32", 0, NET_CIDR, 1, 65535 },
+	{ "[2001:db8::]/32:80-90", 0, NET_CIDR, 80, 90 },
+	{ "[2001:db8::1]:80", 0, NET_CIDR, 80, 80 },
+	{ "[::1]", 0, NET_CIDR, 1, 65535 },
+	{ "::/0", 0, NET_CIDR, 1, 65535 },
+	{ "loopback", 0, NET_CLASS, 1, 65535 },
+	{ "Loopback:22", 0, NET_CLASS, 22, 22 },
+	{ "link-local", 0, NET_CLASS, 1, 65535 },
+	{ "metadata", 0, NET_CLASS, 1, 65535 },
+	{ "multicast", 0, NET_CLASS, 1, 65535 },
+	{ "unspecified", 0, NET_CLASS, 1, 65535 },
+	{ "reserved", 0, NET_CLASS, 1, 65535 },
+	{ "own", 0, NET_CLASS, 1, 65535 },
+	{ "private:1-65535", 0, NET_CLASS, 1, 65535 },
+	{ "example.org", 0, NET_NAME, 1, 65535 },
+	{ "host:80", 0, NET_NAME, 80, 80 },
+	{ "*.Example.org.", 0, NET_NAME, 1, 65535 },
+	{ "*.example.org:443", 0, NET_NAME, 443, 443 },
+	{ "public.example", 0, NET_NAME, 1, 65535 },
+	{ "", ERR_INVAL, 0, 0, 0 },
+	{ ":80", ERR_INVAL, 0, 0, 0 },
+	{ "*:", ERR_INVAL, 0, 0, 0 },
+	{ "*:0", ERR_INVAL, 0, 0, 0 },
+	{ "*:65536", ERR_INVAL, 0, 0, 0 },
+	{ "*:90-80", ERR_INVAL, 0, 0, 0 },
+	{ "*:80-", ERR_INVAL, 0, 0, 0 },
+	{ "*:-80", ERR_INVAL, 0, 0, 0 },
+	{ "*:80-90-100", ERR_INVAL, 0, 0, 0 },
+	{ "*:080", ERR_INVAL, 0, 0, 0 },
+	{ "*:80 ", ERR_INVAL, 0, 0, 0 },
+	{ "*:http", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0.0/33", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0.0/", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0.0/08", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0.0/-1", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0.0/8/8", ERR_INVAL, 0, 0, 0 },
+	{ "10.0.0/8", ERR_INVAL, 0, 0, 0 },
+	{ "10.1", ERR_INVAL, 0, 0, 0 },
+	{ "0x7f.1", ERR_INVAL, 0, 0, 0 },
+	{ "2001:db8::/129", ERR_INVAL, 0, 0, 0 },
+	{ "2001:db8::/32:80x", ERR_INVAL, 0, 0, 0 },
+	{ "2001:db8::/123456789", ERR_INVAL, 0, 0, 0 },
+	{ "[2001:db8::/32]", ERR_INVAL, 0, 0, 0 },
+	{ "[2001:db8::", ERR_INVAL, 0, 0, 0 },
+	{ "[10.0.0.1]", ERR_INVAL, 0, 0, 0 },
+	{ "[::1]x", ERR_INVAL, 0, 0, 0 },
+	{ "[fe80::1%lo]", ERR_INVAL, 0, 0, 0 },
+	{ "fe80::1%lo", ERR_INVAL, 0, 0, 0 },
+	{ "loopback/8", ERR_INVAL, 0, 0, 0 },
+	{ "example.org/8", ERR_INVAL, 0, 0, 0 },
+	{ "*.", ERR_INVAL, 0, 0, 0 },
+	{ "*.*.org", ERR_INVAL, 0, 0, 0 },
+	{ "a.*.org", ERR_INVAL, 0, 0, 0 },
+	{ "*example.org", ERR_INVAL, 0, 0, 0 },
+	{ "exa mple.org", ERR_INVAL, 0, 0, 0 },
+	{ "local:x", ERR_INVAL, 0, 0, 0 },
+};
+
 Test(netset, the_grammar_is_read_as_written)
 {
-	static const struct {
-		const char *text;
-		int error;
-		enum net_kind kind;
-		uint16_t low, high;
-	} rows[] = {
-		{ "*", 0, NET_ANY, 1, 65535 },
-		{ "any", 0, NET_ANY, 1, 65535 },
-		{ "*:443", 0, NET_ANY, 443, 443 },
-		{ "ANY:1-2", 0, NET_ANY, 1, 2 },
-		{ "10.0.0.0/8", 0, NET_CIDR, 1, 65535 },
-		{ "10.0.0.0/8:8000-9000", 0, NET_CIDR, 8000, 9000 },
-		{ "10.0.0.5", 0, NET_CIDR, 1, 65535 },
-		{ "10.0.0.5:22", 0, NET_CIDR, 22, 22 },
-		{ "0.0.0.0/0", 0, NET_CIDR, 1, 65535 },
-		{ "2001:db8::/32", 0, NET_CIDR, 1, 65535 },
-		{ "2001:db8::1", 0, NET_CIDR, 1, 65535 },
-		{ "[2001:db8::]/32", 0, NET_CIDR, 1, 65535 },
-		{ "[2001:db8::]/32:80-90", 0, NET_CIDR, 80, 90 },
-		{ "[2001:db8::1]:80", 0, NET_CIDR, 80, 80 },
-		{ "[::1]", 0, NET_CIDR, 1, 65535 },
-		{ "::/0", 0, NET_CIDR, 1, 65535 },
-		{ "loopback", 0, NET_CLASS, 1, 65535 },
-		{ "Loopback:22", 0, NET_CLASS, 22, 22 },
-		{ "link-local", 0, NET_CLASS, 1, 65535 },
-		{ "metadata", 0, NET_CLASS, 1, 65535 },
-		{ "multicast", 0, NET_CLASS, 1, 65535 },
-		{ "unspecified", 0, NET_CLASS, 1, 65535 },
-		{ "reserved", 0, NET_CLASS, 1, 65535 },
-		{ "own", 0, NET_CLASS, 1, 65535 },
-		{ "private:1-65535", 0, NET_CLASS, 1, 65535 },
-		{ "example.org", 0, NET_NAME, 1, 65535 },
-		{ "host:80", 0, NET_NAME, 80, 80 },
-		{ "*.Example.org.", 0, NET_NAME, 1, 65535 },
-		{ "*.example.org:443", 0, NET_NAME, 443, 443 },
-		{ "public.example", 0, NET_NAME, 1, 65535 },
-		{ "", ERR_INVAL, 0, 0, 0 },
-		{ ":80", ERR_INVAL, 0, 0, 0 },
-		{ "*:", ERR_INVAL, 0, 0, 0 },
-		{ "*:0", ERR_INVAL, 0, 0, 0 },
-		{ "*:65536", ERR_INVAL, 0, 0, 0 },
-		{ "*:90-80", ERR_INVAL, 0, 0, 0 },
-		{ "*:80-", ERR_INVAL, 0, 0, 0 },
-		{ "*:-80", ERR_INVAL, 0, 0, 0 },
-		{ "*:80-90-100", ERR_INVAL, 0, 0, 0 },
-		{ "*:080", ERR_INVAL, 0, 0, 0 },
-		{ "*:80 ", ERR_INVAL, 0, 0, 0 },
-		{ "*:http", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0.0/33", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0.0/", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0.0/08", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0.0/-1", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0.0/8/8", ERR_INVAL, 0, 0, 0 },
-		{ "10.0.0/8", ERR_INVAL, 0, 0, 0 },
-		{ "10.1", ERR_INVAL, 0, 0, 0 },
-		{ "0x7f.1", ERR_INVAL, 0, 0, 0 },
-		{ "2001:db8::/129", ERR_INVAL, 0, 0, 0 },
-		{ "2001:db8::/32:80x", ERR_INVAL, 0, 0, 0 },
-		{ "2001:db8::/123456789", ERR_INVAL, 0, 0, 0 },
-		{ "[2001:db8::/32]", ERR_INVAL, 0, 0, 0 },
-		{ "[2001:db8::", ERR_INVAL, 0, 0, 0 },
-		{ "[10.0.0.1]", ERR_INVAL, 0, 0, 0 },
-		{ "[::1]x", ERR_INVAL, 0, 0, 0 },
-		{ "[fe80::1%lo]", ERR_INVAL, 0, 0, 0 },
-		{ "fe80::1%lo", ERR_INVAL, 0, 0, 0 },
-		{ "loopback/8", ERR_INVAL, 0, 0, 0 },
-		{ "example.org/8", ERR_INVAL, 0, 0, 0 },
-		{ "*.", ERR_INVAL, 0, 0, 0 },
-		{ "*.*.org", ERR_INVAL, 0, 0, 0 },
-		{ "a.*.org", ERR_INVAL, 0, 0, 0 },
-		{ "*example.org", ERR_INVAL, 0, 0, 0 },
-		{ "exa mple.org", ERR_INVAL, 0, 0, 0 },
-		{ "local:x", ERR_INVAL, 0, 0, 0 },
-	};
-	for (size_t i = 0; i < N(rows); i++) {
+	for (size_t i = 0; i < N(grammar_rows); i++) {
 		struct netset set;
 		netset_init(&set);
-		int error = netset_add(&set, rows[i].text);
-		cr_expect_eq(error, rows[i].error, "\"%s\": %d", rows[i].text, error);
-		cr_expect_eq(set.n_rules, error == 0 ? 1 : 0, "%s", rows[i].text);
+		int error = netset_add(&set, grammar_rows[i].text);
+		cr_expect_eq(
+			error, grammar_rows[i].error, "\"%s\": %d", grammar_rows[i].text, error);
+		cr_expect_eq(set.n_rules, error == 0 ? 1 : 0, "%s", grammar_rows[i].text);
 		if (error == 0) {
-			cr_expect_eq(set.rules[0].kind, rows[i].kind, "%s", rows[i].text);
-			cr_expect_eq(set.rules[0].port_low, rows[i].low, "%s", rows[i].text);
-			cr_expect_eq(set.rules[0].port_high, rows[i].high, "%s", rows[i].text);
-			cr_expect_str_eq(set.rules[0].text, rows[i].text);
+			cr_expect_eq(set.rules[0].kind, grammar_rows[i].kind, "%s",
+				grammar_rows[i].text);
+			cr_expect_eq(set.rules[0].port_low, grammar_rows[i].low, "%s",
+				grammar_rows[i].text);
+			cr_expect_eq(set.rules[0].port_high, grammar_rows[i].high, "%s",
+				grammar_rows[i].text);
+			cr_expect_str_eq(set.rules[0].text, grammar_rows[i].text);
 		}
 		netset_deinit(&set);
 	}
