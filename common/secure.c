@@ -20,7 +20,7 @@ static const uint8_t key_update[5] = { 24, 0, 0, 1, 0 };
 
 /* What is left over between reads: the head of a record, or opened bytes nobody wanted yet. */
 struct rest {
-	size_t begin, end;
+	size_t end;
 	uint8_t data[];
 };
 
@@ -93,23 +93,26 @@ static void end_if_due(struct secure *s)
 	emit(s, STREAM_EOF, bytes_of(NULL, 0));
 }
 
-/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM.
- */
+/* Adds @plain to what nobody wanted yet. */
+static int keep_plain(struct secure *s, struct bytes plain)
+{
+	size_t used = s->plain == NULL ? 0 : s->plain->end;
+	struct rest *rest = realloc(s->plain, sizeof *rest + used + plain.len);
+	if (rest == NULL)
+		return ERR_NOMEM;
+	memcpy(rest->data + used, plain.ptr, plain.len);
+	rest->end = used + plain.len;
+	s->plain = rest;
+	return 0;
+}
+
+/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM. */
 static int deliver_or_keep(struct secure *s, struct bytes plain)
 {
-	if (plain.len == 0)
-		return 0;
-	size_t n = deliver(s, plain);
+	size_t n = s->plain == NULL ? deliver(s, plain) : 0;
 	if (s->is_closed || n == plain.len)
 		return 0;
-	assert(s->plain == NULL);
-	s->plain = malloc(sizeof *s->plain + plain.len - n);
-	if (s->plain == NULL)
-		return ERR_NOMEM;
-	s->plain->begin = 0;
-	s->plain->end = plain.len - n;
-	memcpy(s->plain->data, plain.ptr + n, plain.len - n);
-	return 0;
+	return keep_plain(s, bytes_of(plain.ptr + n, plain.len - n));
 }
 
 static int on_alert(struct secure *s, const uint8_t *content, int len)
@@ -192,7 +195,6 @@ static int keep_part(struct secure *s, struct bytes *in)
 	s->part = malloc(sizeof *s->part + RECORD_MAX);
 	if (s->part == NULL)
 		return ERR_NOMEM;
-	s->part->begin = 0;
 	s->part->end = in->len;
 	memcpy(s->part->data, in->ptr, in->len);
 	*in = bytes_of(in->ptr + in->len, 0);
@@ -221,15 +223,19 @@ static void on_ciphertext(struct secure *s, struct bytes in)
 	uint8_t *plain = loop_scratch(s->stream.loop, LOOP_PLAIN);
 	size_t n = 0;
 	int error = 0;
-	while (in.len > 0 && error == 0) {
+	while (in.len > 0 && error == 0 && !s->is_closed) {
 		int len = take_record(s, &in, plain + n);
 		if (len < 0)
 			error = len;
 		else
 			n += (size_t)len;
+		if (error == 0 && (in.len == 0 || n + RECORD_MAX > LOOP_BUFFER)) {
+			error = deliver_or_keep(s, bytes_of(plain, n)); /* may close @s */
+			n = 0;
+		}
 	}
-	int kept = deliver_or_keep(s, bytes_of(plain, n));
-	error = error != 0 ? error : kept;
+	if (error != 0 && n > 0 && !s->is_closed)
+		deliver(s, bytes_of(plain, n));
 	if (error != 0)
 		fail(s, error);
 	else
