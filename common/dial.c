@@ -163,8 +163,8 @@ static int try_start(struct dial *d, struct try *t)
 {
 	d->result.address = t->address;
 	d->result.n_tries++; /* at most RESOLVE_MAX_ADDRESSES */
-	int error = tcp_connect(d->options.loop, &t->address, d->options.speaks_first, on_try, d,
-		&t->stream);
+	int error = tcp_connect(
+		d->options.loop, &t->address, d->options.speaks_first, on_try, d, &t->stream);
 	if (error == 0)
 		d->n_live++;
 	else
@@ -274,6 +274,7 @@ int dial_start(const struct dial_options *options, const struct addr *to, dial_f
 		resolve(d, to->name);
 	else
 		connect_literal(d, to);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): while it is set nothing frees d */
 	d->is_starting = false;
 	*ret = d;
 	return 0;

@@ -38,7 +38,7 @@ struct dial_options {
 	dial_filter_fn *filter;    /* NULL: everything passes */
 	void *filter_owner;
 	uint64_t timeout_ms; /* for resolve and connect together */
-	bool speaks_first; /* the caller writes as soon as it is connected: see tcp_connect() */
+	bool speaks_first;   /* the caller writes as soon as it is connected: see tcp_connect() */
 };
 
 struct dial;

@@ -188,9 +188,9 @@ static void on_refresh(struct timer *timer)
 		(struct local_addresses *)((char *)timer -
 					   offsetof(struct local_addresses, refresh));
 	struct snapshot *old = atomic_load_explicit(&local->current, memory_order_relaxed);
-	struct snapshot *new;
+	struct snapshot *new = NULL;
 	local->refreshed_at_ms = loop_now_ms(local->loop);
-	if (snapshot_read(&new) != 0) {
+	if (snapshot_read(&new) != 0 || new == NULL) {
 		loop_timer_start(local->loop, &local->refresh, RETRY_MS, on_refresh);
 		return;
 	}

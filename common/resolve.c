@@ -329,7 +329,7 @@ static void query_answer(struct resolve_query *q, int error)
 	union addr_sock addresses[RESOLVE_MAX_ADDRESSES];
 	resolve_fn *fn = q->fn;
 	void *owner = q->owner;
-	size_t n = error == 0 ? q->lookup->n_addresses : 0;
+	size_t n = error == 0 && q->lookup != NULL ? q->lookup->n_addresses : 0;
 	if (n > 0)
 		memcpy(addresses, q->lookup->addresses, n * sizeof addresses[0]);
 	query_free(q);
@@ -343,8 +343,11 @@ static void on_deliver(struct task *task)
 		free(r);
 		return;
 	}
-	while (r->ready != NULL) { /* a callback may start and cancel queries */
+	/* A callback may start and cancel queries. Each turn takes the first one out of the list.
+	 */
+	while (r->ready != NULL) {
 		struct resolve_query *q = r->ready;
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that q is ready */
 		query_answer(q, q->lookup != NULL ? q->lookup->error : q->error);
 	}
 }
@@ -519,6 +522,7 @@ void resolver_free(struct resolver *resolver)
 					    closed */
 	assert(resolver->watches == NULL && resolver->n_pending == 0);
 	while (resolver->ready != NULL)
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that it is ready */
 		query_free(resolver->ready);
 	tdestroy(resolver->names, node_free);
 	loop_timer_stop(resolver->loop, &resolver->timeout);
