@@ -1,1 +1,397 @@
-int placeholder_main(void);
+#include "access/access.h"
+#include "config/address.h"
+#include "config/daemon.h"
+#include "config/key_file.h"
+#include "config/port_owner.h"
+#include "config/read_access.h"
+#include "config/read_chain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "access"
+#include "common/log.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TCP_SCHEME   "tcp://"
+
+static const struct cli_option options[] = {
+	{ "listen", 'l', "[tcp://]ADDR", "Where", "address to accept on (repeatable)", NULL },
+	{ "to", 0, "HOST:PORT", NULL, "target; else the chain file's \"target\"", NULL },
+	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
+	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
+	{ "hop", 0, "ADDR,KEYFILE", NULL, "a hop (repeatable, in order)", NULL },
+	{ "from", 0, "CIDR,..", "Who", "sources served", "local" },
+	{ "open", 0, NULL, NULL, "serve any source", NULL },
+	{ "workers", 0, "N|auto", "Operate", "threads", "1" },
+	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
+	{ "log-level", 0, "LEVEL", NULL, "error warning notice info debug", "info" },
+	{ "log-format", 0, "FORMAT", NULL, "auto text json journal", "auto" },
+	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
+	{ "quiet", 'q', NULL, NULL, "--log-level warning", NULL },
+	{ "version", 0, NULL, NULL, NULL, NULL },
+};
+
+static const struct cli cli = {
+	.program = "access",
+	.head = "Usage: access [run] [options]\n"
+		"Take connections and send each through a chain of hops to its target.\n"
+		"\n"
+		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n"
+		"  access --config /etc/hopchain/access.json\n",
+	.foot = "See also: access check [FILE], access version, chain keygen, chain check",
+	.options = options,
+	.n_options = COUNT(options),
+};
+
+struct flags {
+	struct daemon_flags daemon;
+	struct cli_words listen, hops;
+	const char *to, *chain, *from;
+	bool is_open, wants_version;
+};
+
+static bool on_option(size_t i, const char *argument, void *owner)
+{
+	struct flags *flags = owner;
+	const char *name = options[i].name;
+	if (strcmp(name, "listen") == 0)
+		return cli_words_add(&cli, &flags->listen, argument);
+	if (strcmp(name, "hop") == 0)
+		return cli_words_add(&cli, &flags->hops, argument);
+	if (strcmp(name, "to") == 0)
+		flags->to = argument;
+	else if (strcmp(name, "chain") == 0)
+		flags->chain = argument;
+	else if (strcmp(name, "from") == 0)
+		flags->from = argument;
+	else if (strcmp(name, "open") == 0)
+		flags->is_open = true;
+	else if (strcmp(name, "version") == 0)
+		flags->wants_version = true;
+	else
+		return daemon_flags_take(&flags->daemon, name, argument);
+	return true;
+}
+
+/* Whether flags say what to serve, instead of a file. */
+static bool has_own(const struct flags *flags)
+{
+	return flags->listen.n_words > 0 || flags->hops.n_words > 0 || flags->to != NULL ||
+	       flags->chain != NULL || flags->from != NULL;
+}
+
+/* What is wrong with the combination, as a sentence, or NULL. */
+static const char *check_flags(const struct flags *flags)
+{
+	if (flags->daemon.config != NULL && has_own(flags))
+		return "--config excludes --listen, --to, --chain, --hop and --from";
+	if (flags->daemon.config != NULL || !has_own(flags))
+		return NULL;
+	if (flags->listen.n_words == 0)
+		return "needs --listen ADDR";
+	if (flags->chain != NULL && flags->hops.n_words > 0)
+		return "--chain and --hop exclude each other";
+	if (flags->chain == NULL && flags->hops.n_words == 0)
+		return "needs --chain FILE, or --hop ADDR,KEYFILE for each hop";
+	if (flags->hops.n_words > CHAIN_HOPS_MAX)
+		return "a chain has at most 16 hops";
+	return NULL;
+}
+
+static enum cli_exit add_hop(struct chain_spec *spec, const char *text, struct report *report)
+{
+	char why[KEY_WHY_MAX];
+	struct chain_hop *hop = &spec->hops[spec->n_hops];
+	const char *path = NULL;
+	char *addr = cli_split(text, &path);
+	bool is_good = addr != NULL && address_parse(addr, ADDRESS_HOP, &hop->addr, why);
+	if (addr == NULL)
+		cli_wrong(&cli, "--hop needs ADDR,KEYFILE");
+	else if (!is_good)
+		cli_wrong(&cli, "--hop: %s", why);
+	free(addr);
+	if (!is_good)
+		return CLI_USAGE;
+	spec->n_hops++;
+	hop->key = key_file_read(path, why);
+	if (hop->key == NULL)
+		report_add_plain(report, "%s", why);
+	return CLI_OK;
+}
+
+/* A chain from --hop flags; *ret is freed by the caller in any case. */
+static enum cli_exit make_chain(
+	const struct flags *flags, struct report *report, struct chain_spec **ret)
+{
+	static const struct chain_spec standard = CHAIN_SPEC_DEFAULT;
+	const char *reason;
+	struct chain_spec *spec = *ret = malloc(sizeof *spec);
+	if (spec == NULL)
+		return CLI_FAILED;
+	*spec = standard;
+	spec->hops = calloc(flags->hops.n_words, sizeof *spec->hops);
+	if (spec->hops == NULL)
+		return CLI_FAILED;
+	for (size_t i = 0; i < flags->hops.n_words; i++) {
+		enum cli_exit result = add_hop(spec, flags->hops.words[i], report);
+		if (result != CLI_OK)
+			return result;
+	}
+	size_t position = report_n_errors(report) > 0 ? 0 : chain_spec_check(spec, &reason);
+	if (position > 0)
+		report_add_plain(report, "--hop %zu: %s", position, reason);
+	return report_n_errors(report) > 0 ? CLI_CONFIG : CLI_OK;
+}
+
+static enum cli_exit load_chain(
+	const struct flags *flags, struct access_options *o, struct report *report)
+{
+	o->chains = calloc(1, sizeof(struct chain_spec *));
+	if (o->chains == NULL)
+		return CLI_FAILED;
+	o->n_chains = 1;
+	if (flags->chain == NULL)
+		return make_chain(flags, report, &o->chains[0]);
+	o->chains[0] = read_chain_file(flags->chain, report);
+	return o->chains[0] != NULL ? CLI_OK : CLI_CONFIG;
+}
+
+static bool parse_listen(const char *text, struct addr *ret)
+{
+	char why[ADDRESS_WHY_MAX];
+	const char *scheme_end = strstr(text, "://");
+	if (strncmp(text, TCP_SCHEME, strlen(TCP_SCHEME)) == 0)
+		text += strlen(TCP_SCHEME);
+	else if (scheme_end != NULL)
+		return cli_wrong(&cli, "--listen: only tcp:// is known, not \"%.*s://\"",
+			scheme_end - text > 20 ? 20 : (int)(scheme_end - text), text);
+	return address_parse(text, ADDRESS_LISTEN, ret, why) ||
+	       cli_wrong(&cli, "--listen: %s", why);
+}
+
+static bool parse_from(const char *list, struct netset *set)
+{
+	char why[ADDRESS_WHY_MAX];
+	char *copy = strdup(list), *rest = copy;
+	bool is_good = copy != NULL;
+	for (char *word = strsep(&rest, ","); word != NULL && is_good; word = strsep(&rest, ",")) {
+		is_good = address_add_source(word, set, why);
+		if (!is_good)
+			cli_wrong(&cli, "--from: %s", why);
+	}
+	free(copy);
+	return is_good;
+}
+
+static enum cli_exit add_listener(const struct flags *flags, const char *text,
+	struct access_options *o, struct report *report)
+{
+	char why[ADDRESS_WHY_MAX];
+	struct access_listener *l = &o->listen[o->n_listen++];
+	l->chain = o->chains[0];
+	l->is_open = flags->is_open;
+	if (!parse_listen(text, &l->addr) ||
+		(flags->from != NULL && !parse_from(flags->from, &l->from)))
+		return CLI_USAGE;
+	if (flags->to != NULL) {
+		if (!address_parse(flags->to, ADDRESS_TARGET, &l->to, why)) {
+			cli_wrong(&cli, "--to: %s", why);
+			return CLI_USAGE;
+		}
+	} else if (l->chain->has_target) {
+		l->to = l->chain->target;
+	} else {
+		cli_wrong(&cli, "needs --to HOST:PORT, or a \"target\" in the chain file");
+		return CLI_USAGE;
+	}
+	if (!l->is_open && address_is_anybody(&l->from))
+		report_add_plain(report,
+			"--listen %s accepts any source without users: anyone who reaches port %u "
+			"could use your chain; set a narrower --from, or pass --open",
+			text, l->addr.port);
+	return CLI_OK;
+}
+
+static enum cli_exit configure_from_flags(
+	const struct flags *flags, struct access_options *o, struct report *report)
+{
+	enum cli_exit result = load_chain(flags, o, report);
+	if (result != CLI_OK)
+		return result;
+	o->listen = calloc(flags->listen.n_words, sizeof *o->listen);
+	if (o->listen == NULL)
+		return CLI_FAILED;
+	for (size_t i = 0; i < flags->listen.n_words; i++) {
+		result = add_listener(flags, flags->listen.words[i], o, report);
+		if (result != CLI_OK)
+			return result;
+	}
+	return report_n_errors(report) > 0 ? CLI_CONFIG : CLI_OK;
+}
+
+static enum cli_exit configure(const struct flags *flags, struct access_options *o,
+	struct field_log *log, struct report *report, char **ret_path)
+{
+	enum cli_exit result = CLI_OK;
+	const char *wrong = check_flags(flags);
+	if (wrong != NULL) {
+		cli_wrong(&cli, "%s", wrong);
+		return CLI_USAGE;
+	}
+	if (has_own(flags)) {
+		result = configure_from_flags(flags, o, report);
+	} else {
+		*ret_path = daemon_find_config(flags->daemon.config, "access.json");
+		if (*ret_path == NULL) {
+			cli_wrong(&cli,
+				"no configuration: give --listen ADDR, --to HOST:PORT and --chain "
+				"FILE, or --config FILE");
+			return CLI_USAGE;
+		}
+		if (!read_access_file(*ret_path, flags->is_open, report, o, log))
+			result = CLI_CONFIG;
+	}
+	if (result == CLI_OK &&
+		!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log))
+		result = CLI_USAGE;
+	return result;
+}
+
+static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
+{
+	const struct access_options *o = owner;
+	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	for (unsigned i = 0; i < n_ports; i++) {
+		struct addr addr = o->listen[i].addr;
+		const struct chain_spec *chain = o->listen[i].chain;
+		addr.port = ports[i];
+		LOG_NOTICE("listening addr=%s to=%s hops=%zu payload=%s",
+			address_print(&addr, text), addr_print(&o->listen[i].to, to), chain->n_hops,
+			chain->is_header_only ? "header-only" : "encrypted");
+	}
+}
+
+static enum cli_exit serve(struct access_options *o, const struct field_log *log, const char *path)
+{
+	char quoted[256];
+	int i_failed = -1;
+	if (!daemon_start_log("access", log))
+		return CLI_FAILED;
+	LOG_NOTICE("configuration file=%s",
+		path != NULL ? log_quote(path, quoted, sizeof quoted) : "none");
+	int error = access_run(o, on_ready, o, &i_failed);
+	log_stop();
+	if (error == 0)
+		return CLI_OK;
+	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
+		port_owner_explain(stderr, "access", &o->listen[i_failed].addr, error);
+		return CLI_LISTEN;
+	}
+	fprintf(stderr, "access: %s\n", err_text(error));
+	return CLI_FAILED;
+}
+
+static enum cli_exit run(const struct flags *flags)
+{
+	struct access_options o = ACCESS_OPTIONS_DEFAULT;
+	struct field_log log = FIELD_LOG_DEFAULT;
+	char *path = NULL;
+	if (!daemon_start("access"))
+		return CLI_FAILED;
+	struct report *report = report_new("access");
+	if (report == NULL)
+		return CLI_FAILED;
+	enum cli_exit result = configure(flags, &o, &log, report, &path);
+	report_print(report, stderr);
+	report_free(report);
+	if (result == CLI_OK)
+		result = serve(&o, &log, path != NULL ? path : flags->chain);
+	access_options_deinit(&o);
+	free(path);
+	return result;
+}
+
+static enum cli_exit check_file(const char *path)
+{
+	struct access_options o = ACCESS_OPTIONS_DEFAULT;
+	struct field_log log = FIELD_LOG_DEFAULT;
+	struct report *report = report_new("access");
+	if (report == NULL)
+		return CLI_FAILED;
+	bool is_good = read_access_file(path, false, report, &o, &log);
+	report_print(report, stderr);
+	if (is_good)
+		printf("%s: ok: %zu listener%s, %zu chain%s\n", path, o.n_listen,
+			o.n_listen == 1 ? "" : "s", o.n_chains, o.n_chains == 1 ? "" : "s");
+	report_free(report);
+	access_options_deinit(&o);
+	return is_good ? CLI_OK : CLI_CONFIG;
+}
+
+static enum cli_exit check(int argc, char **argv)
+{
+	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && argv[1][1] != '\0')) {
+		cli_wrong(&cli, "usage: access check [FILE]");
+		return CLI_USAGE;
+	}
+	if (!daemon_start("access"))
+		return CLI_FAILED;
+	char *path = daemon_find_config(argc == 2 ? argv[1] : NULL, "access.json");
+	if (path == NULL) {
+		cli_wrong(&cli, "no configuration file found; name one: access check FILE");
+		return CLI_USAGE;
+	}
+	enum cli_exit result = check_file(path);
+	free(path);
+	return result;
+}
+
+static enum cli_exit run_command(int argc, char **argv)
+{
+	struct flags flags = { 0 };
+	int n_rest = 0;
+	enum cli_exit result = CLI_USAGE;
+	switch (cli_parse(&cli, argc, argv, on_option, &flags, &n_rest)) {
+	case CLI_GOOD:
+		if (n_rest > 0) {
+			cli_wrong(&cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
+		} else if (flags.wants_version) {
+			cli_print_version("access");
+			result = CLI_OK;
+		} else {
+			result = run(&flags);
+		}
+		break;
+	case CLI_WRONG:
+		break;
+	case CLI_HELPED:
+		result = CLI_OK;
+		break;
+	}
+	cli_words_deinit(&flags.listen);
+	cli_words_deinit(&flags.hops);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const commands[] = { "run", "check", "version", "help" };
+	const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+	if (command == NULL)
+		return run_command(argc, argv);
+	if (strcmp(command, "run") == 0)
+		return run_command(argc - 1, argv + 1);
+	if (strcmp(command, "check") == 0)
+		return check(argc - 1, argv + 1);
+	if (strcmp(command, "version") == 0) {
+		cli_print_version("access");
+		return CLI_OK;
+	}
+	if (strcmp(command, "help") == 0) {
+		cli_print_help(&cli);
+		return CLI_OK;
+	}
+	cli_unknown_command(&cli, command, commands, COUNT(commands));
+	return CLI_USAGE;
+}

@@ -1,1 +1,203 @@
-int placeholder_cli_keygen(void);
+#include "chain/cli_commands.h"
+#include "config/key_file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define PREFIX_LEN   4  /* "hc1:" */
+#define MASK_LEN     32 /* a credential is mask key, then user key */
+
+static const struct cli_option options[] = {
+	{ "output", 'o', "FILE", "Where", "the key's file, mode 0600", "stdout" },
+	{ "force", 'f', NULL, NULL, "replace the file if it exists", NULL },
+	{ "mask-of", 0, "KEYFILE", "Which", "a further user of this key's hop", NULL },
+};
+
+static const struct cli cli = {
+	.program = "chain keygen",
+	.head = "Usage: chain keygen [-o FILE] [--force] [--mask-of KEYFILE]\n"
+		"Make a key: 64 random bytes for one user at one hop.\n"
+		"\n"
+		"  chain keygen -o hop1.key                       the first user of a hop\n"
+		"  chain keygen -o ann.key --mask-of hop1.key     another user of that hop\n"
+		"\n"
+		"A key has two halves. One is secret to the user. The other, the mask key, only\n"
+		"hides from observers which user connects; all users of a hop share it, and a\n"
+		"hop accepts at most two (the old and the new one while it is changed). So each\n"
+		"further user's key is made from a key of that hop, with --mask-of.\n",
+	.foot = "See also: chain check, hop --user",
+	.options = options,
+	.n_options = COUNT(options),
+};
+
+struct flags {
+	const char *output, *mask_of;
+	bool is_forced;
+};
+
+static bool on_option(size_t i, const char *argument, void *owner)
+{
+	struct flags *flags = owner;
+	if (strcmp(options[i].name, "output") == 0)
+		flags->output = argument;
+	else if (strcmp(options[i].name, "mask-of") == 0)
+		flags->mask_of = argument;
+	else
+		flags->is_forced = true;
+	return true;
+}
+
+static enum cli_exit fail(const char *what, const char *path)
+{
+	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
+	return CLI_FAILED;
+}
+
+/* @text holds exactly one credential: its first half. */
+static bool decode_mask(char *text, const char *path, uint8_t mask[MASK_LEN])
+{
+	char why[KEY_WHY_MAX];
+	uint8_t credential[WIRE_CREDENTIAL];
+	text[strcspn(text, "\n")] = '\0';
+	struct wire_key *key = key_text_read(text, why);
+	bool is_good = key != NULL &&
+		       seal_from_base64(text + PREFIX_LEN, WIRE_CREDENTIAL_TEXT - PREFIX_LEN,
+			       credential, sizeof credential) == WIRE_CREDENTIAL;
+	if (is_good)
+		memcpy(mask, credential, MASK_LEN);
+	else
+		fprintf(stderr, "chain: %s: %s\n", path, key == NULL ? why : "not a key");
+	wire_key_free(key);
+	seal_wipe(credential, sizeof credential);
+	return is_good;
+}
+
+/* The mask key of the credential in @path. */
+static bool read_mask(const char *path, uint8_t mask[MASK_LEN])
+{
+	char text[256], why[KEY_WHY_MAX];
+	int len = key_file_load(path, text, sizeof text - 1, why);
+	if (len < 0) {
+		fprintf(stderr, "chain: %s\n", why);
+		return false;
+	}
+	text[len] = '\0';
+	bool is_good = decode_mask(text, path, mask);
+	seal_wipe(text, sizeof text);
+	return is_good;
+}
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		text += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* A rename or a new name is on disk once its folder is. Best effort: not every file system can. */
+static void sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path + 1));
+	int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+	free(folder);
+}
+
+/* A file that did not exist, mode 0600 whatever the umask. */
+static enum cli_exit write_new(const char *path, const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EEXIST) {
+		fprintf(stderr, "chain: %s exists; a key that is replaced is lost: --force\n",
+			path);
+		return CLI_FAILED;
+	}
+	if (fd < 0)
+		return fail("create", path);
+	bool is_good = fchmod(fd, 0600) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
+	int error = errno;
+	if (close(fd) < 0 && is_good) {
+		is_good = false;
+		error = errno;
+	}
+	if (is_good)
+		return CLI_OK;
+	unlink(path);
+	errno = error;
+	return fail("write", path);
+}
+
+/* Written beside, then renamed: there is a whole key at any time. */
+static enum cli_exit replace(const char *path, const char *text, size_t len)
+{
+	char *beside = NULL;
+	uint8_t suffix[8];
+	seal_random(suffix, sizeof suffix);
+	if (asprintf(&beside, "%s.%02x%02x%02x%02x%02x%02x%02x%02x", path, suffix[0], suffix[1],
+		    suffix[2], suffix[3], suffix[4], suffix[5], suffix[6], suffix[7]) < 0)
+		return fail("create", path);
+	enum cli_exit result = write_new(beside, text, len);
+	if (result == CLI_OK && rename(beside, path) < 0) {
+		result = fail("replace", path);
+		unlink(beside);
+	}
+	free(beside);
+	return result;
+}
+
+static enum cli_exit write_key(const struct flags *flags, const char *text, size_t len)
+{
+	enum cli_exit result;
+	if (flags->output == NULL || strcmp(flags->output, "-") == 0)
+		return write_all(STDOUT_FILENO, text, len) ? CLI_OK : fail("write to", "stdout");
+	if (flags->is_forced)
+		result = replace(flags->output, text, len);
+	else
+		result = write_new(flags->output, text, len);
+	if (result == CLI_OK)
+		sync_folder(flags->output);
+	return result;
+}
+
+static enum cli_exit generate(const struct flags *flags)
+{
+	uint8_t mask[MASK_LEN];
+	char text[WIRE_CREDENTIAL_TEXT + 2];
+	if (flags->mask_of != NULL && !read_mask(flags->mask_of, mask))
+		return CLI_CONFIG;
+	wire_key_generate(flags->mask_of != NULL ? mask : NULL, text);
+	text[WIRE_CREDENTIAL_TEXT] = '\n';
+	enum cli_exit result = write_key(flags, text, WIRE_CREDENTIAL_TEXT + 1);
+	seal_wipe(text, sizeof text);
+	seal_wipe(mask, sizeof mask);
+	return result;
+}
+
+enum cli_exit cli_keygen(int argc, char **argv)
+{
+	struct flags flags = { 0 };
+	int n_rest = 0;
+	enum cli_result parsed = cli_parse(&cli, argc, argv, on_option, &flags, &n_rest);
+	if (parsed != CLI_GOOD)
+		return parsed == CLI_HELPED ? CLI_OK : CLI_USAGE;
+	if (n_rest > 0) {
+		cli_wrong(&cli, "unexpected argument \"%.60s\"; the file is named with -o",
+			argv[argc - n_rest]);
+		return CLI_USAGE;
+	}
+	return generate(&flags);
+}

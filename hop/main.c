@@ -1,1 +1,337 @@
-int placeholder_main(void);
+#include "config/address.h"
+#include "config/daemon.h"
+#include "config/port_owner.h"
+#include "config/read_hop.h"
+#include "config/users.h"
+#include "hop/hop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "hop"
+#include "common/log.h"
+
+#define DEFAULT_LISTEN ":7000"
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+
+static const struct cli_option options[] = {
+	{ "listen", 'l', "ADDR", "Where", "address to accept on (repeatable)", DEFAULT_LISTEN },
+	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
+	{ "user", 'u', "NAME,KEYFILE", "Who", "accept this user (repeatable)", NULL },
+	{ "users-dir", 0, "DIR", NULL, "a user NAME for each file NAME.key", NULL },
+	{ "allow", 0, "TARGET", "What", "where users may go (repeatable)", "*" },
+	{ "deny", 0, "TARGET", NULL, "never; loopback only if --allow names it", NULL },
+	{ "replay-file", 0, "FILE", "Operate", "remembers headers over a restart", "memory" },
+	{ "workers", 0, "N|auto", NULL, "threads", "1" },
+	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
+	{ "log-level", 0, "LEVEL", NULL, "error warning notice info debug", "info" },
+	{ "log-format", 0, "FORMAT", NULL, "auto text json journal", "auto" },
+	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
+	{ "quiet", 'q', NULL, NULL, "--log-level warning", NULL },
+	{ "version", 0, NULL, NULL, NULL, NULL },
+};
+
+static const struct cli cli = {
+	.program = "hop",
+	.head = "Usage: hop [run] [options]\n"
+		"Relay one step of a chain: accept sealed streams, connect them on.\n"
+		"\n"
+		"  hop --user me,me.key                   listen on :7000 for one user\n"
+		"  hop --config /etc/hopchain/hop.json    everything from a file\n",
+	.foot = "See also: hop check [FILE], hop version, chain keygen",
+	.options = options,
+	.n_options = COUNT(options),
+};
+
+struct flags {
+	struct daemon_flags daemon;
+	struct cli_words listen, users, users_dirs, allow, deny;
+	const char *replay_file;
+	bool wants_version;
+};
+
+static void flags_deinit(struct flags *flags)
+{
+	cli_words_deinit(&flags->listen);
+	cli_words_deinit(&flags->users);
+	cli_words_deinit(&flags->users_dirs);
+	cli_words_deinit(&flags->allow);
+	cli_words_deinit(&flags->deny);
+}
+
+static bool on_option(size_t i, const char *argument, void *owner)
+{
+	struct flags *flags = owner;
+	const char *name = options[i].name;
+	const struct {
+		const char *name;
+		struct cli_words *words;
+	} lists[] = {
+		{ "listen", &flags->listen },
+		{ "user", &flags->users },
+		{ "users-dir", &flags->users_dirs },
+		{ "allow", &flags->allow },
+		{ "deny", &flags->deny },
+	};
+	for (size_t n = 0; n < COUNT(lists); n++) {
+		if (strcmp(lists[n].name, name) == 0)
+			return cli_words_add(&cli, lists[n].words, argument);
+	}
+	if (strcmp(name, "replay-file") == 0)
+		flags->replay_file = argument;
+	else if (strcmp(name, "version") == 0)
+		flags->wants_version = true;
+	else
+		return daemon_flags_take(&flags->daemon, name, argument);
+	return true;
+}
+
+/* Flags that say where or who replace the search for a configuration file. */
+static bool needs_file(const struct flags *flags)
+{
+	return flags->daemon.config != NULL ||
+	       (flags->listen.n_words == 0 && flags->users.n_words == 0 &&
+		       flags->users_dirs.n_words == 0);
+}
+
+/* Listeners of flags replace those of the file. */
+static bool apply_listen(const struct flags *flags, struct hop_options *o)
+{
+	char why[ADDRESS_WHY_MAX];
+	static const char *const standard[] = { DEFAULT_LISTEN };
+	size_t n = flags->listen.n_words;
+	const char *const *words = flags->listen.words;
+	if (n == 0 && o->n_listen > 0)
+		return true;
+	if (n == 0) {
+		n = 1;
+		words = standard;
+	}
+	free(o->listen);
+	o->n_listen = 0;
+	o->listen = calloc(n, sizeof *o->listen);
+	if (o->listen == NULL)
+		return cli_wrong(&cli, "out of memory");
+	for (; o->n_listen < n; o->n_listen++) {
+		if (!address_parse(
+			    words[o->n_listen], ADDRESS_LISTEN, &o->listen[o->n_listen], why))
+			return cli_wrong(&cli, "--listen: %s", why);
+	}
+	return true;
+}
+
+static bool apply_rules(const struct cli_words *words, const char *flag, struct netset *set)
+{
+	char why[ADDRESS_WHY_MAX];
+	for (size_t i = 0; i < words->n_words; i++) {
+		if (!address_add_target(words->words[i], set, why))
+			return cli_wrong(&cli, "--%s: %s", flag, why);
+	}
+	return true;
+}
+
+static enum cli_exit apply_users(
+	const struct flags *flags, struct hop_options *o, struct report *report)
+{
+	char why[USERS_WHY_MAX];
+	for (size_t i = 0; i < flags->users.n_words; i++) {
+		const char *path;
+		char *name = cli_split(flags->users.words[i], &path);
+		if (name == NULL) {
+			cli_wrong(&cli, "--user needs NAME,KEYFILE");
+			return CLI_USAGE;
+		}
+		if (!users_add_file(o, name, path, why))
+			report_add_plain(report, "%s", why);
+		free(name);
+	}
+	return CLI_OK;
+}
+
+static void on_wrong(const char *why, void *owner)
+{
+	report_add_plain(owner, "%s", why);
+}
+
+static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *o,
+	struct field_log *log, struct report *report)
+{
+	char text[256];
+	if (!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log) ||
+		!apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
+		!apply_rules(&flags->deny, "deny", &o->deny))
+		return CLI_USAGE;
+	if (flags->replay_file != NULL) {
+		free(o->replay_file);
+		o->replay_file = strdup(flags->replay_file);
+	}
+	enum cli_exit result = apply_users(flags, o, report);
+	if (result != CLI_OK)
+		return result;
+	for (size_t i = 0; i < flags->users_dirs.n_words; i++)
+		users_add_folder(o, flags->users_dirs.words[i], on_wrong, report);
+	if (report_n_errors(report) > 0)
+		return CLI_CONFIG;
+	if (o->n_users == 0) {
+		cli_wrong(&cli, "no users: give --user NAME,KEYFILE or --users-dir DIR");
+		return CLI_USAGE;
+	}
+	const char *wrong = hop_options_check(o, text, sizeof text);
+	if (wrong != NULL)
+		report_add_plain(report, "%s", wrong);
+	return wrong == NULL ? CLI_OK : CLI_CONFIG;
+}
+
+/* File, then flags. *ret_path: where the file is, heap, or NULL. */
+static enum cli_exit configure(const struct flags *flags, struct hop_options *o,
+	struct field_log *log, struct report *report, char **ret_path)
+{
+	*ret_path = NULL;
+	if (needs_file(flags)) {
+		*ret_path = daemon_find_config(flags->daemon.config, "hop.json");
+		if (*ret_path == NULL) {
+			cli_wrong(&cli,
+				"no users and no configuration: give --user NAME,KEYFILE or "
+				"--config FILE");
+			return CLI_USAGE;
+		}
+		if (!read_hop_file(*ret_path, report, o, log))
+			return CLI_CONFIG;
+	}
+	return apply_flags(flags, o, log, report);
+}
+
+static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
+{
+	const struct hop_options *o = owner;
+	char text[ADDR_TEXT_MAX];
+	for (unsigned i = 0; i < n_ports; i++) {
+		struct addr addr = o->listen[i];
+		addr.port = ports[i];
+		LOG_NOTICE("listening addr=%s users=%zu workers=%u", address_print(&addr, text),
+			o->n_users, o->n_workers);
+	}
+}
+
+static enum cli_exit serve(struct hop_options *o, const struct field_log *log, const char *path)
+{
+	char quoted[256];
+	int i_failed = -1;
+	if (!daemon_start_log("hop", log))
+		return CLI_FAILED;
+	LOG_NOTICE("configuration file=%s",
+		path != NULL ? log_quote(path, quoted, sizeof quoted) : "none");
+	int error = hop_run(o, on_ready, o, &i_failed);
+	log_stop();
+	if (error == 0)
+		return CLI_OK;
+	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
+		port_owner_explain(stderr, "hop", &o->listen[i_failed], error);
+		return CLI_LISTEN;
+	}
+	fprintf(stderr, "hop: %s\n", err_text(error));
+	return CLI_FAILED;
+}
+
+static enum cli_exit run(const struct flags *flags)
+{
+	struct hop_options o = HOP_OPTIONS_DEFAULT;
+	struct field_log log = FIELD_LOG_DEFAULT;
+	char *path = NULL;
+	if (!daemon_start("hop"))
+		return CLI_FAILED;
+	struct report *report = report_new("hop");
+	if (report == NULL)
+		return CLI_FAILED;
+	enum cli_exit result = configure(flags, &o, &log, report, &path);
+	report_print(report, stderr);
+	report_free(report);
+	if (result == CLI_OK)
+		result = serve(&o, &log, path);
+	hop_options_deinit(&o);
+	free(path);
+	return result;
+}
+
+static enum cli_exit check_file(const char *path)
+{
+	struct hop_options o = HOP_OPTIONS_DEFAULT;
+	struct field_log log = FIELD_LOG_DEFAULT;
+	struct report *report = report_new("hop");
+	if (report == NULL)
+		return CLI_FAILED;
+	bool is_good = read_hop_file(path, report, &o, &log);
+	report_print(report, stderr);
+	if (is_good)
+		printf("%s: ok: %zu listener%s, %zu user%s\n", path, o.n_listen,
+			o.n_listen == 1 ? "" : "s", o.n_users, o.n_users == 1 ? "" : "s");
+	report_free(report);
+	hop_options_deinit(&o);
+	return is_good ? CLI_OK : CLI_CONFIG;
+}
+
+static enum cli_exit check(int argc, char **argv)
+{
+	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && argv[1][1] != '\0')) {
+		cli_wrong(&cli, "usage: hop check [FILE]");
+		return CLI_USAGE;
+	}
+	if (!daemon_start("hop"))
+		return CLI_FAILED;
+	char *path = daemon_find_config(argc == 2 ? argv[1] : NULL, "hop.json");
+	if (path == NULL) {
+		cli_wrong(&cli, "no configuration file found; name one: hop check FILE");
+		return CLI_USAGE;
+	}
+	enum cli_exit result = check_file(path);
+	free(path);
+	return result;
+}
+
+static enum cli_exit run_command(int argc, char **argv)
+{
+	struct flags flags = { 0 };
+	int n_rest = 0;
+	enum cli_exit result = CLI_USAGE;
+	switch (cli_parse(&cli, argc, argv, on_option, &flags, &n_rest)) {
+	case CLI_GOOD:
+		if (n_rest > 0) {
+			cli_wrong(&cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
+		} else if (flags.wants_version) {
+			cli_print_version("hop");
+			result = CLI_OK;
+		} else {
+			result = run(&flags);
+		}
+		break;
+	case CLI_WRONG:
+		break;
+	case CLI_HELPED:
+		result = CLI_OK;
+		break;
+	}
+	flags_deinit(&flags);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const commands[] = { "run", "check", "version", "help" };
+	const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+	if (command == NULL)
+		return run_command(argc, argv);
+	if (strcmp(command, "run") == 0)
+		return run_command(argc - 1, argv + 1);
+	if (strcmp(command, "check") == 0)
+		return check(argc - 1, argv + 1);
+	if (strcmp(command, "version") == 0) {
+		cli_print_version("hop");
+		return CLI_OK;
+	}
+	if (strcmp(command, "help") == 0) {
+		cli_print_help(&cli);
+		return CLI_OK;
+	}
+	cli_unknown_command(&cli, command, commands, COUNT(commands));
+	return CLI_USAGE;
+}

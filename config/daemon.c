@@ -1,0 +1,145 @@
+#include "config/daemon.h"
+
+#include "common/record.h"
+#include "common/seal.h"
+#include "config/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+bool daemon_flags_take(struct daemon_flags *flags, const char *name, const char *argument)
+{
+	if (strcmp(name, "config") == 0)
+		flags->config = argument;
+	else if (strcmp(name, "workers") == 0)
+		flags->workers = argument;
+	else if (strcmp(name, "drain") == 0)
+		flags->drain = argument;
+	else if (strcmp(name, "log-level") == 0)
+		flags->log_level = argument;
+	else if (strcmp(name, "verbose") == 0)
+		flags->log_level = "debug";
+	else if (strcmp(name, "quiet") == 0)
+		flags->log_level = "warning";
+	else if (strcmp(name, "log-format") == 0)
+		flags->log_format = argument;
+	else
+		return false;
+	return true;
+}
+
+static bool apply_workers(const char *text, const struct cli *cli, unsigned *ret)
+{
+	char *end, shown[32];
+	if (strcmp(text, "auto") == 0) {
+		*ret = field_n_workers_auto();
+		return true;
+	}
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || n < 1 || n > FIELD_WORKERS_MAX)
+		return cli_wrong(cli, "--workers: expected 1 to %d or \"auto\", found \"%s\"",
+			FIELD_WORKERS_MAX, report_quote(text, shown, sizeof shown));
+	*ret = (unsigned)n;
+	return true;
+}
+
+static bool apply_drain(const char *text, const struct cli *cli, uint32_t *ret_ms)
+{
+	char why[160], shown[48];
+	enum units_error error = units_parse_duration(text, ret_ms);
+	if (error == UNITS_OK)
+		return true;
+	report_quote(text, shown, sizeof shown);
+	return cli_wrong(
+		cli, "--drain: %s", units_explain(error, UNITS_DURATION, shown, why, sizeof why));
+}
+
+bool daemon_flags_apply(const struct daemon_flags *flags, const struct cli *cli,
+	unsigned *n_workers, uint32_t *drain_ms, struct field_log *log)
+{
+	char shown[32];
+	if (flags->workers != NULL && !apply_workers(flags->workers, cli, n_workers))
+		return false;
+	if (flags->drain != NULL && !apply_drain(flags->drain, cli, drain_ms))
+		return false;
+	if (flags->log_level != NULL && !log_level_parse(flags->log_level, &log->level))
+		return cli_wrong(cli,
+			"--log-level: expected error, warning, notice, info or debug, found \"%s\"",
+			report_quote(flags->log_level, shown, sizeof shown));
+	if (flags->log_format != NULL && !log_format_parse(flags->log_format, &log->format))
+		return cli_wrong(cli,
+			"--log-format: expected auto, text, json or journal, found \"%s\"",
+			report_quote(flags->log_format, shown, sizeof shown));
+	return true;
+}
+
+static char *join(const char *folder, const char *between, const char *file)
+{
+	char *path = NULL;
+	if (folder == NULL || *folder == '\0' ||
+		asprintf(&path, "%s%s%s", folder, between, file) < 0)
+		return NULL;
+	return path;
+}
+
+char *daemon_find_config(const char *named, const char *file)
+{
+	const char *from_environment = getenv("HOPCHAIN_CONFIG");
+	if (named != NULL)
+		return strdup(named);
+	if (from_environment != NULL && *from_environment != '\0')
+		return strdup(from_environment);
+	char *path = join(getenv("XDG_CONFIG_HOME"), "/hopchain/", file);
+	if (path != NULL && access(path, F_OK) == 0)
+		return path;
+	free(path);
+	path = join("/etc/hopchain", "/", file);
+	if (path != NULL && access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Best effort: who has fewer descriptors than wished serves fewer connections. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool harden(void)
+{
+	static const struct rlimit none = { 0, 0 };
+	return setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
+bool daemon_start(const char *program)
+{
+	raise_descriptors();
+	if (!harden()) {
+		fprintf(stderr, "%s: cannot give up core dumps and new privileges: %s\n", program,
+			strerror(errno));
+		return false;
+	}
+	if (seal_start() == 0 && record_start() == 0)
+		return true;
+	fprintf(stderr, "%s: cannot start the cryptographic libraries\n", program);
+	return false;
+}
+
+bool daemon_start_log(const char *program, const struct field_log *log)
+{
+	int error = log_start(STDERR_FILENO, log->level, log->format);
+	if (error == 0)
+		return true;
+	fprintf(stderr, "%s: cannot start the log: %s\n", program, err_text(error));
+	return false;
+}

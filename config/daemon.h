@@ -1,0 +1,38 @@
+#ifndef CONFIG_DAEMON_H
+#define CONFIG_DAEMON_H
+/*
+ * Does: what hop and access have in common before they run: options for log, workers and drain, the
+ * place of the configuration file, the rights of the process. Knows: flags. Never knows: what is
+ * run.
+ */
+#include "config/cli.h"
+#include "config/field.h"
+
+/* Flags both programs have. NULL: not given. */
+struct daemon_flags {
+	const char *config;
+	const char *workers, *drain;
+	const char *log_level, *log_format;
+};
+
+/** daemon_flags_take() - the flag @name if it is one of these. Return: false if it is none. */
+NODISCARD bool daemon_flags_take(
+	struct daemon_flags *flags, const char *name, const char *argument);
+/** daemon_flags_apply() - over what the file said. Return: false after a message. */
+NODISCARD bool daemon_flags_apply(const struct daemon_flags *flags, const struct cli *cli,
+	unsigned *n_workers, uint32_t *drain_ms, struct field_log *log);
+
+/**
+ * daemon_find_config() - @named, else $HOPCHAIN_CONFIG, else the user's FILE, else /etc's
+ * @file: "hop.json". Files that were named are taken even if they do not exist; the others only if
+ * they do. Return: heap; NULL if there is none.
+ */
+NODISCARD char *daemon_find_config(const char *named, const char *file);
+
+/** daemon_start() - libraries, descriptors, no core dumps, no new privileges. Return: false after a
+ * message. Call it before anything that touches keys. */
+NODISCARD bool daemon_start(const char *program);
+/** daemon_start_log() - Return: false after a message. */
+NODISCARD bool daemon_start_log(const char *program, const struct field_log *log);
+
+#endif

@@ -1,3 +1,0 @@
-#ifndef CONFIG_LOAD_H
-#define CONFIG_LOAD_H
-#endif

@@ -1,0 +1,18 @@
+#ifndef CONFIG_PORT_OWNER_H
+#define CONFIG_PORT_OWNER_H
+/*
+ * Does: says why a program cannot listen, and who is there already. Knows: /proc. Never knows:
+ * listeners.
+ */
+#include "common/addr.h"
+
+#include <stdio.h>
+
+/** port_owner_find() - the process that listens on TCP port @port of this host, as far as we may
+ * look. Return: false if none was found. */
+NODISCARD bool port_owner_find(uint16_t port, char *name, size_t size, long *ret_pid);
+/** port_owner_explain() - "PROGRAM: cannot listen on ADDR: …" with a hint, to @out. @error: as
+ * listener_open() returned it. */
+void port_owner_explain(FILE *out, const char *program, const struct addr *addr, int error);
+
+#endif

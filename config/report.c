@@ -1,0 +1,289 @@
+#include "config/report.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define ITEMS_MAX    1000 /* beyond, errors are only counted */
+#define WINDOW       100  /* columns shown of a long line */
+#define CARET_MAX    60
+#define SENTENCE_MAX 512
+
+struct item {
+	char *text;    /* owned */
+	size_t i_file; /* files in the order of their first error */
+	size_t at;
+	size_t n_before;
+};
+
+struct report {
+	const char *program;
+	struct item *items; /* owned */
+	size_t n_items, n_errors;
+	char **files; /* owned */
+	size_t n_files;
+};
+
+struct report *report_new(const char *program)
+{
+	struct report *report = calloc(1, sizeof *report);
+	if (report != NULL)
+		report->program = program;
+	return report;
+}
+
+void report_free(struct report *report)
+{
+	if (report == NULL)
+		return;
+	for (size_t i = 0; i < report->n_items; i++)
+		free(report->items[i].text);
+	for (size_t i = 0; i < report->n_files; i++)
+		free(report->files[i]);
+	free(report->items);
+	free(report->files);
+	free(report);
+}
+
+size_t report_n_errors(const struct report *report)
+{
+	return report->n_errors;
+}
+
+const char *report_quote(const char *text, char *to, size_t size)
+{
+	size_t len = 0;
+	for (; *text != '\0' && len + 1 < size; text++)
+		to[len++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+	/* A cut inside of a character would not be UTF-8 any more. */
+	while (*text != '\0' && len > 0 && ((unsigned char)*text & 0xc0) == 0x80) {
+		text--;
+		len--;
+	}
+	to[len] = '\0';
+	return to;
+}
+
+size_t report_line(struct bytes text, size_t at)
+{
+	size_t line = 1;
+	for (size_t i = 0; i < at && i < text.len; i++)
+		line += text.ptr[i] == '\n';
+	return line;
+}
+
+/* Takes @text. Without memory the error still counts. */
+static void add_item(struct report *report, size_t i_file, size_t at, char *text)
+{
+	report->n_errors++;
+	if (text == NULL || report->n_items == ITEMS_MAX) {
+		free(text);
+		return;
+	}
+	struct item *items = reallocarray(report->items, report->n_items + 1, sizeof *items);
+	if (items == NULL) {
+		free(text);
+		return;
+	}
+	report->items = items;
+	items[report->n_items] = (struct item){
+		.text = text, .i_file = i_file, .at = at, .n_before = report->n_items
+	};
+	report->n_items++;
+}
+
+static size_t find_file(struct report *report, const char *path)
+{
+	for (size_t i = 0; i < report->n_files; i++) {
+		if (strcmp(report->files[i], path) == 0)
+			return i + 1;
+	}
+	char **files = reallocarray(report->files, report->n_files + 1, sizeof *files);
+	if (files == NULL)
+		return report->n_files;
+	report->files = files;
+	files[report->n_files] = strdup(path);
+	if (files[report->n_files] != NULL)
+		report->n_files++;
+	return report->n_files;
+}
+
+static bool is_base64(char c)
+{
+	return isalnum((unsigned char)c) || c == '+' || c == '/' || c == '=';
+}
+
+/* "key": "…": the value. */
+static void mask_member(char *line)
+{
+	for (char *p = line; (p = strstr(p, "\"key\"")) != NULL;) {
+		p += strlen("\"key\"");
+		p += strspn(p, " \t");
+		if (*p != ':')
+			continue;
+		p++;
+		p += strspn(p, " \t");
+		if (*p != '"')
+			continue;
+		for (p++; *p != '\0' && *p != '"'; p++)
+			*p = '*';
+	}
+}
+
+/* A source line may hold a key beside what is wrong; whoever sees the message shall not see it. */
+static void mask_keys(char *line)
+{
+	mask_member(line);
+	for (char *p = line; (p = strstr(p, "hc1:")) != NULL;) {
+		for (p += strlen("hc1:"); is_base64(*p); p++)
+			*p = '*';
+	}
+}
+
+struct line {
+	char *text;   /* masked copy; owned */
+	size_t start; /* its position in the source */
+	size_t number, column;
+};
+
+/* Columns count characters, not bytes. */
+static size_t n_characters(const char *text, size_t len)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++)
+		n += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static struct line find_line(struct bytes source, size_t at)
+{
+	struct line line = { .number = report_line(source, at) };
+	const char *text = (const char *)source.ptr;
+	size_t end = at;
+	if (at > source.len)
+		end = at = source.len;
+	line.start = at;
+	while (line.start > 0 && text[line.start - 1] != '\n')
+		line.start--;
+	while (end < source.len && text[end] != '\n' && text[end] != '\r')
+		end++;
+	line.column = 1 + n_characters(text + line.start, at - line.start);
+	line.text = strndup(text + line.start, end - line.start);
+	if (line.text != NULL)
+		mask_keys(line.text);
+	return line;
+}
+
+/* Steps over @n characters. */
+static const char *step(const char *text, size_t n)
+{
+	for (; n > 0 && *text != '\0'; n--) {
+		text++;
+		while (((unsigned char)*text & 0xc0) == 0x80)
+			text++;
+	}
+	return text;
+}
+
+/* C0 and C1 alike: both reach a terminal. */
+static bool is_control(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	return (u[0] < 0x20 && u[0] != '\t') || u[0] == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0);
+}
+
+/* The part of the line around the caret, fit for a terminal. */
+static void print_source(FILE *to, const struct line *line, size_t n_marked)
+{
+	size_t first = line->column > WINDOW - CARET_MAX / 2 ? line->column - WINDOW / 2 : 1;
+	const char *from = step(line->text, first - 1), *end = step(from, WINDOW);
+	const char *mark = step(from, line->column - first);
+	fprintf(to, "%5zu | %s", line->number, first > 1 ? "…" : "");
+	for (const char *p = from; p < end; p = step(p, 1)) {
+		if (is_control(p))
+			fputc('?', to);
+		else
+			fwrite(p, 1, (size_t)(step(p, 1) - p), to);
+	}
+	fprintf(to, "%s\n      | %s", *end != '\0' ? "…" : "", first > 1 ? " " : "");
+	for (const char *p = from; p < mark; p = step(p, 1))
+		fputc(*p == '\t' ? '\t' : ' ', to);
+	fputc('^', to);
+	for (size_t i = 1; i < n_marked && i < CARET_MAX; i++)
+		fputc('~', to);
+	fputc('\n', to);
+}
+
+static size_t n_marked(struct bytes source, struct span at)
+{
+	size_t end = at.start;
+	while (end < at.end && end < source.len && source.ptr[end] != '\n')
+		end++;
+	return end > at.start ? n_characters((const char *)source.ptr + at.start, end - at.start)
+			      : 1;
+}
+
+void report_add_list(struct report *report, const struct source *source, struct span at,
+	const char *format, va_list args)
+{
+	char sentence[SENTENCE_MAX], *text = NULL;
+	size_t size = 0;
+	struct line line = find_line(source->text, at.start);
+	FILE *to = open_memstream(&text, &size);
+	vsnprintf(sentence, sizeof sentence, format, args);
+	if (to != NULL) {
+		fprintf(to, "%s:%zu:%zu: error: %s\n", source->path, line.number, line.column,
+			sentence);
+		if (line.text != NULL)
+			print_source(to, &line, n_marked(source->text, at));
+		if (fclose(to) != 0) {
+			free(text);
+			text = NULL;
+		}
+	}
+	free(line.text);
+	add_item(report, find_file(report, source->path), at.start, text);
+}
+
+void report_add(
+	struct report *report, const struct source *source, struct span at, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	report_add_list(report, source, at, format, args);
+	va_end(args);
+}
+
+void report_add_plain(struct report *report, const char *format, ...)
+{
+	char sentence[SENTENCE_MAX], *text = NULL;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(sentence, sizeof sentence, format, args);
+	va_end(args);
+	if (asprintf(&text, "%s: %s\n", report->program, sentence) < 0)
+		text = NULL;
+	add_item(report, report->n_files, SIZE_MAX, text);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+	if (x->i_file != y->i_file)
+		return x->i_file < y->i_file ? -1 : 1;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->n_before < y->n_before ? -1 : 1;
+}
+
+void report_print(struct report *report, FILE *to)
+{
+	size_t n = report->n_items < REPORT_SHOWN_MAX ? report->n_items : REPORT_SHOWN_MAX;
+	if (n > 0)
+		qsort(report->items, report->n_items, sizeof *report->items, by_place);
+	for (size_t i = 0; i < n; i++)
+		fputs(report->items[i].text, to);
+	if (report->n_errors > n)
+		fprintf(to, "%s: %zu more error%s\n", report->program, report->n_errors - n,
+			report->n_errors - n == 1 ? "" : "s");
+	fflush(to);
+}

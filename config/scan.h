@@ -1,0 +1,35 @@
+#ifndef CONFIG_SCAN_H
+#define CONFIG_SCAN_H
+/*
+ * Does: says whether a text is strict JSON, and if not, where and why; finds the place of a value.
+ * Knows: RFC 8259 and our rules (UTF-8, no duplicate names, no \u0000, 64 levels, no comments).
+ * Never knows: what the values mean, files.
+ */
+#include "common/err.h"
+#include "common/wire.h"
+
+#define SCAN_DEPTH_MAX 64
+
+/* Part of a text: bytes start..end-1. */
+struct span {
+	size_t start, end;
+};
+
+/** scan_finding_fn - something is wrong at @at; @text is one sentence. */
+typedef void scan_finding_fn(struct span at, const char *text, void *owner);
+
+/**
+ * scan_json() - stops at the first error of syntax; goes on after a duplicate name
+ * Return: false if the text is not JSON (then @on_finding was told why) or memory ran out.
+ */
+NODISCARD bool scan_json(struct bytes text, scan_finding_fn *on_finding, void *owner);
+
+/**
+ * scan_locate() - where the value stands that @path leads to: positions among siblings, from 0
+ * @text has passed scan_json(). *ret_name is the member's name, or equal to *ret_value where the
+ * value has none. Return: false if there is no such value.
+ */
+NODISCARD bool scan_locate(struct bytes text, const size_t *path, size_t n_path,
+	struct span *ret_name, struct span *ret_value);
+
+#endif
