@@ -114,12 +114,11 @@ static void print_answer(struct text *t, const struct chain_error *e)
 	if (e->hop > 1) {
 		add(t, "hop %u connected in ", e->hop - 1u);
 		add_ms(t, e->connect_us);
-		add(t, ", but hop %u did not answer", e->hop);
 	} else {
-		add(t, "connected, but hop 1 did not answer");
+		add(t, "connected");
 	}
-	add(t, " within %" PRIu32 " ms: wrong key, clock more than 30 s off, or not one of ours",
-		e->elapsed_ms);
+	add(t, ", but hop %u did not answer%s %" PRIu32 " ms: wrong key, clock more than 30 s off, or not one of ours",
+		e->hop, e->code == ERR_TIMEOUT ? " within" : ": it closed after", e->elapsed_ms);
 	if (e->clock_skew_ms >= 5000 || e->clock_skew_ms <= -5000)
 		add(t, "; the clock here is %" PRId64 " s %s that of hop %u",
 			(e->clock_skew_ms > 0 ? e->clock_skew_ms : -e->clock_skew_ms) / 1000,

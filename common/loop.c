@@ -315,6 +315,11 @@ bool loop_run_until(struct loop *loop, const bool *done, uint64_t timeout_ms)
 	return *done;
 }
 
+void loop_turn(struct loop *loop)
+{
+	turn(loop, 0);
+}
+
 void loop_stop(struct loop *loop)
 {
 	loop->is_stopping = true;

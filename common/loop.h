@@ -25,6 +25,8 @@ void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);
 /** loop_run_until() - runs turns until *@done or @timeout_ms passed; for tests. Return: *done. */
 bool loop_run_until(struct loop *loop, const bool *done, uint64_t timeout_ms);
+/** loop_turn() - one turn that waits for nothing; for tests. */
+void loop_turn(struct loop *loop);
 /** loop_stop() - loop_run() returns after this turn. From the loop's thread only. */
 void loop_stop(struct loop *loop);
 
