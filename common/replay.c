@@ -37,7 +37,7 @@
 #define MAP_MIN       ((size_t)1 << 20)
 #define QUOTA_DEFAULT 524288
 #define OFFSET_MS     500 /* random offset of sealing, protocol.md 2.12 */
-#define N_SHARDS      256 /* a shard that doubles holds the lock for its part of the entries only */
+#define N_SHARDS      128 /* a shard that doubles holds the lock for its part of the entries only */
 #define SHARD_MIN     16
 #define CLEAN         UINT64_C(0x636c6f7365642e2e)
 #define FIRST_EPOCH   2
@@ -215,11 +215,22 @@ static struct shard *shard_of(struct generation *g, uint64_t hash)
 	return &g->shards[hash % N_SHARDS];
 }
 
+/* Where the search for a slot begins: the tag scaled to the table. */
+static uint32_t shard_first(const struct shard *shard, uint64_t slot)
+{
+	return (uint32_t)((slot >> 32) * shard->n_slots >> 32);
+}
+
+static uint32_t shard_next(const struct shard *shard, uint32_t i)
+{
+	return i + 1 < shard->n_slots ? i + 1 : 0;
+}
+
 static void shard_put(struct shard *shard, uint64_t slot)
 {
-	uint32_t i = (uint32_t)(slot >> 32) & (shard->n_slots - 1);
+	uint32_t i = shard_first(shard, slot);
 	while (shard->slots[i] != 0)
-		i = (i + 1) & (shard->n_slots - 1);
+		i = shard_next(shard, i);
 	shard->slots[i] = slot;
 }
 
@@ -229,7 +240,7 @@ static int shard_reserve(struct shard *shard)
 	if (shard->n_entries < shard->n_slots / 4 * 3)
 		return 0;
 	struct shard old = *shard;
-	uint32_t n = old.n_slots > 0 ? old.n_slots * 2 : SHARD_MIN;
+	uint32_t n = old.n_slots > 0 ? old.n_slots / 2 * 3 : SHARD_MIN;
 	uint64_t *slots = calloc(n, sizeof *slots);
 	if (slots == NULL)
 		return ERR_NOMEM;
@@ -249,8 +260,7 @@ static bool generation_has(
 	uint32_t tag = (uint32_t)(hash >> 32);
 	if (shard->n_slots == 0)
 		return false;
-	for (uint32_t i = tag & (shard->n_slots - 1); shard->slots[i] != 0;
-		i = (i + 1) & (shard->n_slots - 1))
+	for (uint32_t i = shard_first(shard, hash); shard->slots[i] != 0; i = shard_next(shard, i))
 		if (shard->slots[i] >> 32 == tag &&
 			memcmp(entry_at(r, g, (uint32_t)shard->slots[i] - 1), entry,
 				sizeof *entry) == 0)
