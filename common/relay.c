@@ -262,6 +262,10 @@ int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 	r->owner = owner;
 	stream_own(a, on_event, r);
 	stream_own(b, on_event, r);
+	if (tcp_is(a))
+		tcp_cut_on_death(a);
+	if (tcp_is(b))
+		tcp_cut_on_death(b);
 	if (group->relays == NULL)
 		loop_timer_start(group->loop, &group->sweep, SWEEP_MS, sweep);
 	DL_APPEND(group->relays, r);

@@ -43,6 +43,7 @@ struct tcp {
 	bool wants_shutdown, is_shut;
 	bool may_be_unacked; /* bytes went out since all were known to be acknowledged */
 	bool has_keepalive;
+	bool is_cut_on_death; /* SO_LINGER 0 is set */
 };
 
 static const struct stream_ops tcp_ops;
@@ -336,28 +337,51 @@ static void on_closed(struct task *task)
 	free(t);
 }
 
+static void set_linger_zero(int fd, bool is_on)
+{
+	struct linger linger = { .l_onoff = is_on, .l_linger = 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+static void leave(struct tcp *t)
+{
+	int fd = t->poll.fd;
+	t->state = TCP_IS_CLOSED;
+	t->read_left = 0;
+	poll_remove(t->stream.loop, &t->poll);
+	close(fd);
+	free(t->out);
+	t->out = NULL;
+	loop_defer(t->stream.loop, &t->closed, on_closed);
+}
+
 static void tcp_close(struct stream *s)
 {
 	struct tcp *t = tcp_of(s);
 	if (t->state == TCP_IS_CLOSED)
 		return;
-	int fd = t->poll.fd;
-	t->state = TCP_IS_CLOSED;
-	t->read_left = 0;
-	poll_remove(s->loop, &t->poll);
-	close(fd);
-	free(t->out);
-	t->out = NULL;
-	loop_defer(s->loop, &t->closed, on_closed);
+	if (t->is_cut_on_death)
+		set_linger_zero(t->poll.fd, false);
+	leave(t);
 }
 
 static void tcp_abort(struct stream *s)
 {
 	struct tcp *t = tcp_of(s);
-	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-	if (t->state != TCP_IS_CLOSED)
-		setsockopt(t->poll.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-	tcp_close(s);
+	if (t->state == TCP_IS_CLOSED)
+		return;
+	if (!t->is_cut_on_death)
+		set_linger_zero(t->poll.fd, true);
+	leave(t);
+}
+
+void tcp_cut_on_death(struct stream *s)
+{
+	struct tcp *t = tcp_of(s);
+	if (t->state == TCP_IS_CLOSED || t->is_cut_on_death)
+		return;
+	t->is_cut_on_death = true;
+	set_linger_zero(t->poll.fd, true);
 }
 
 /* Idle connections are found by the kernel. Set when a connection is old enough to be asked about,

@@ -71,7 +71,7 @@ class Process:
         return self.process.pid
 
     def port(self):
-        return int(self.wait_log(r"listening addr=\S*:(\d+)").group(1))
+        return int(self.wait_log(r'listening\b.*?addr"?[=:]"?[^ "]*:(\d+)').group(1))
 
     def n_fds(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
