@@ -5,8 +5,9 @@
 #include <sodium.h>
 #include <stdatomic.h>
 
-#define POOL_SIZE 1024 /* random bytes made at once; the first SEAL_KEY of them key the next pool  \
-			*/
+#define POOL_SIZE                                                                                  \
+	1024 /* random bytes made at once; the first SEAL_KEY of them key the next pool            \
+	      */
 
 /* Fast key erasure: each refill replaces the key and what is handed out is wiped, so that neither
  * can be recomputed from what memory holds later. A call of the kernel for each nonce would cost
@@ -160,13 +161,21 @@ void seal_base64(struct bytes data, char *to, size_t size)
 	sodium_bin2base64(to, size, data.ptr, data.len, sodium_base64_VARIANT_ORIGINAL);
 }
 
+/* libsodium 1.0.18 takes bytes above 0x7f for characters of the alphabet. */
+static bool is_ascii(const char *text, size_t len)
+{
+	uint8_t all = 0;
+	for (size_t i = 0; i < len; i++)
+		all |= (uint8_t)text[i];
+	return all < 0x80;
+}
+
 int seal_from_base64(const char *text, size_t len, uint8_t *to, size_t size)
 {
 	size_t n = 0;
 	const char *end = NULL;
-	if (sodium_base642bin(
-		    to, size, text, len, NULL, &n, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-		end != text + len)
+	if (!is_ascii(text, len) || sodium_base642bin(to, size, text, len, NULL, &n, &end,
+					    sodium_base64_VARIANT_ORIGINAL) != 0)
 		return -1;
-	return (int)n;
+	return end == text + len ? (int)n : -1;
 }

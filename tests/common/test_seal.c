@@ -374,6 +374,13 @@ Test(seal, base64_that_is_not_exact_is_refused)
 		cr_expect_eq(seal_from_base64(texts[i], strlen(texts[i]), to, sizeof to), -1, "%s",
 			texts[i]);
 	cr_expect_eq(seal_from_base64("AA==", 4, to, sizeof to), 1);
+	for (unsigned c = 0; c < 256; c++) {
+		char text[] = { (char)c, 'A', 'A', 'A' };
+		bool is_good = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			       (c >= '0' && c <= '9') || c == '+' || c == '/';
+		cr_expect_eq(seal_from_base64(text, 4, to, sizeof to), is_good ? 3 : -1,
+			"character %02x", c);
+	}
 	cr_expect_eq(seal_from_base64("AA\0=", 4, to, sizeof to), -1);
 }
 
