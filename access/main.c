@@ -16,7 +16,7 @@
 #define TCP_SCHEME   "tcp://"
 
 static const struct cli_option options[] = {
-	{ "listen", 'l', "[tcp://]ADDR", "Where", "address to accept on (repeatable)", NULL },
+	{ "listen", 'l', "ADDR", "Where", "address to accept on (repeatable)", NULL },
 	{ "to", 0, "HOST:PORT", NULL, "target; else the chain file's \"target\"", NULL },
 	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
 	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
