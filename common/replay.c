@@ -572,7 +572,10 @@ static int load_chunks(struct replay *r, uint32_t partial[2], uint32_t n_partial
 			return ERR_INVAL;
 		uint64_t epoch = head[0];
 		int error = 0;
-		if (epoch != r->now.epoch && epoch != r->now.epoch - 1) {
+		if (epoch >
+			r->now.epoch) { /* newer than the state: that is not the last one written */
+			error = ERR_INVAL;
+		} else if (epoch < r->now.epoch - 1) {
 			r->cold.chunks[r->cold.n++] = i;
 		} else if ((head[2] & 0xffff) < CHUNK_ENTRIES) {
 			partial[epoch % 2] = i;
