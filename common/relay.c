@@ -17,6 +17,7 @@
 #define SMALL_STREAK 8
 #define TURN_BUDGET  (1024 * 1024) /* bytes one direction splices before others get a turn */
 #define SWEEP_MS     1000
+#define QUIET_MS     60000
 
 /* One direction: from → to. */
 struct way {
@@ -290,12 +291,13 @@ void relay_group_stop(struct relay_group *group)
 static void check_time(struct relay *r, uint64_t now_ms)
 {
 	uint64_t quiet_ms = now_ms - r->active_at_ms;
+	bool is_quiet = quiet_ms >= QUIET_MS;
 	bool is_half_closed = r->ways[0].has_ended || r->ways[1].has_ended;
 	if (r->is_ending)
 		return;
-	if (stream_is_stalled(r->ways[0].from, now_ms))
+	if (stream_is_stalled(r->ways[0].from, now_ms, is_quiet))
 		end(r, RELAY_STALLED_A, ERR_STALLED);
-	else if (stream_is_stalled(r->ways[1].from, now_ms))
+	else if (stream_is_stalled(r->ways[1].from, now_ms, is_quiet))
 		end(r, RELAY_STALLED_B, ERR_STALLED);
 	else if (r->options.idle_timeout_ms > 0 && quiet_ms >= r->options.idle_timeout_ms)
 		end(r, RELAY_IDLE, ERR_IDLE);

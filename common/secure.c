@@ -405,9 +405,9 @@ static void secure_abort(struct stream *stream)
 		stream_abort(s->lower);
 }
 
-static bool secure_is_stalled(struct stream *stream, uint64_t now_ms)
+static bool secure_is_stalled(struct stream *stream, uint64_t now_ms, bool is_quiet)
 {
-	return stream_is_stalled(secure_of(stream)->lower, now_ms);
+	return stream_is_stalled(secure_of(stream)->lower, now_ms, is_quiet);
 }
 
 static const struct stream_ops secure_ops = {

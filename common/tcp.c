@@ -12,6 +12,8 @@
 #define STALL_MS       20000 /* docs/protocol.md 2.7.6 */
 #define OUT_MIN        4096  /* smallest output queue that is allocated */
 
+struct keepalive;
+
 /* Output the kernel did not take: data[begin..end). */
 struct out {
 	size_t size, begin, end;
@@ -31,6 +33,7 @@ struct tcp {
 	struct task closed;
 	struct out *out;
 	uint64_t read_left;        /* 0 = reading is stopped */
+	const struct keepalive *keepalive; /* what is set; NULL = none yet */
 	uint64_t stalled_since_ms; /* 0 = not stalled */
 	uint32_t acked;            /* low half of tcpi_bytes_acked at the last look */
 	uint8_t state;
@@ -42,7 +45,6 @@ struct tcp {
 	bool wants_drained;
 	bool wants_shutdown, is_shut;
 	bool may_be_unacked; /* bytes went out since all were known to be acknowledged */
-	bool has_keepalive;
 	bool is_cut_on_death; /* SO_LINGER 0 is set */
 };
 
@@ -384,46 +386,60 @@ void tcp_cut_on_death(struct stream *s)
 	set_linger_zero(t->poll.fd, true);
 }
 
-/* Idle connections are found by the kernel. Set when a connection is old enough to be asked about,
- * so that short ones never pay for it. */
-static void set_keepalive(struct tcp *t)
+/* What the kernel asks of a silent peer: after so long, so often, so many times. */
+struct keepalive {
+	int idle_s, interval_s, n_probes;
+};
+static const struct keepalive keepalive_brisk = { 10, 3, 3 }; /* gone within 19 s: bytes were moving lately */
+static const struct keepalive keepalive_calm = { 60, 10, 3 };
+
+/* Set when a connection is old enough to be asked about, so that short ones never pay for it. */
+static void set_keepalive(struct tcp *t, const struct keepalive *k)
 {
-	static const int on = 1, idle_s = 60, interval_s = 10, n_probes = 3;
-	t->has_keepalive = true;
-	setsockopt(t->poll.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	setsockopt(t->poll.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-	setsockopt(t->poll.fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-	setsockopt(t->poll.fd, IPPROTO_TCP, TCP_KEEPCNT, &n_probes, sizeof n_probes);
+	static const int on = 1;
+	int fd = t->poll.fd;
+	if (t->keepalive == NULL)
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	t->keepalive = k;
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &k->interval_s, sizeof k->interval_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &k->n_probes, sizeof k->n_probes);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &k->idle_s, sizeof k->idle_s);
 }
 
-/* A zero window is not a stall: a reader that pauses answers every probe. */
-static bool is_peer_window_shut(const struct tcp_info *info, socklen_t len)
+/* Whether bytes wait for the peer's host although it would take them. A zero window is no stall: a reader that
+ * pauses answers every probe. Bytes that cannot even be sent (a local firewall) count while a whole segment would
+ * fit the window; a smaller window may belong to a reader that pauses. */
+static bool waits_for_peer(const struct tcp_info *info, socklen_t len)
 {
-	if (len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info->tcpi_snd_wnd)
-		return info->tcpi_snd_wnd == 0;
-	return info->tcpi_probes > 0;
+	bool tells_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info->tcpi_snd_wnd;
+	if (!tells_window)
+		return info->tcpi_unacked > 0 && info->tcpi_probes == 0;
+	if (info->tcpi_unacked > 0)
+		return info->tcpi_snd_wnd > 0;
+	return info->tcpi_notsent_bytes > 0 && info->tcpi_snd_wnd >= info->tcpi_snd_mss;
 }
 
-static bool tcp_is_stalled(struct stream *s, uint64_t now_ms)
+static bool tcp_is_stalled(struct stream *s, uint64_t now_ms, bool is_quiet)
 {
 	struct tcp *t = tcp_of(s);
+	const struct keepalive *wanted = is_quiet ? &keepalive_calm : &keepalive_brisk;
 	struct tcp_info info;
 	socklen_t len = sizeof info;
 	if (t->state != TCP_IS_OPEN)
 		return false;
-	if (!t->has_keepalive)
-		set_keepalive(t);
+	if (t->keepalive != wanted)
+		set_keepalive(t, wanted);
 	if (!t->may_be_unacked)
 		return false;
 	memset(&info, 0, sizeof info);
 	if (getsockopt(t->poll.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return false;
-	if (info.tcpi_unacked == 0)
-		t->may_be_unacked = t->out != NULL || info.tcpi_notsent_bytes > 0;
-	if (info.tcpi_unacked == 0 || (uint32_t)info.tcpi_bytes_acked != t->acked ||
-		is_peer_window_shut(&info, len) || t->stalled_since_ms == 0) {
-		t->acked = (uint32_t)info.tcpi_bytes_acked;
-		t->stalled_since_ms = info.tcpi_unacked == 0 ? 0 : now_ms;
+	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0 && t->out == NULL)
+		t->may_be_unacked = false;
+	uint32_t acked = (uint32_t)info.tcpi_bytes_acked;
+	if (!waits_for_peer(&info, len) || acked != t->acked || t->stalled_since_ms == 0) {
+		t->acked = acked;
+		t->stalled_since_ms = waits_for_peer(&info, len) ? now_ms : 0;
 		return false;
 	}
 	return now_ms - t->stalled_since_ms >= STALL_MS;

@@ -171,9 +171,9 @@ static void pair_abort(struct stream *s)
 	leave((struct end *)s, true);
 }
 
-static bool pair_is_stalled(struct stream *s, uint64_t now_ms)
+static bool pair_is_stalled(struct stream *s, uint64_t now_ms, bool is_quiet)
 {
-	(void)s, (void)now_ms;
+	(void)s, (void)now_ms, (void)is_quiet;
 	return false;
 }
 
