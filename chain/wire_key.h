@@ -32,7 +32,8 @@ struct wire_key {
 	struct wire_mask *mask; /* owned */
 };
 
-/* What all users of a hop share: hides key ids. Reference-free: one per credential; compare with _is_equal. */
+/* What all users of a hop share: hides key ids. Reference-free: one per credential; compare with
+ * _is_equal. */
 struct wire_mask {
 	uint8_t kid_key[SEAL_KEY], up_key[SEAL_KEY];
 	struct seal_block *kid_block;
@@ -43,7 +44,8 @@ struct wire_mask {
 enum wire_key_error wire_key_parse(struct bytes text, struct wire_key **ret);
 enum wire_key_error wire_key_new(const uint8_t credential[WIRE_CREDENTIAL], struct wire_key **ret);
 void wire_key_free(struct wire_key *key);
-/** wire_key_generate() - a new credential's text, NUL-terminated. @mask: 32 bytes to share a mask key, or NULL. */
+/** wire_key_generate() - a new credential's text, NUL-terminated. @mask: 32 bytes to share a mask
+ * key, or NULL. */
 void wire_key_generate(const uint8_t *mask, char to[WIRE_CREDENTIAL_TEXT + 1]);
 /** wire_mask_kid() - kid XOR AES256(M_kid, salt)[0:8]: masks and unmasks. */
 void wire_mask_kid(const struct wire_mask *mask, const uint8_t salt[16], const uint8_t in[WIRE_KID],

@@ -1,8 +1,8 @@
 #ifndef CHAIN_WIRE_REQUEST_H
 #define CHAIN_WIRE_REQUEST_H
 /*
- * Does: the request block R and its extension: encode, and decode in the order of docs/protocol.md 2.2.
- * Knows: the layout. Never knows: sockets, replay tables, policy.
+ * Does: the request block R and its extension: encode, and decode in the order of
+ * docs/protocol.md 2.2. Knows: the layout. Never knows: sockets, replay tables, policy.
  */
 #include "chain/wire_key.h"
 #include "chain/wire_status.h"
@@ -63,7 +63,7 @@ struct wire_request {
 	uint16_t flags;
 	uint64_t time_ms;
 	uint16_t timeout; /* units of 100 ms, 0 = hop's default */
-	uint8_t proto; /* 0 tcp, 1 udp, 2 mptcp */
+	uint8_t proto;    /* 0 tcp, 1 udp, 2 mptcp */
 	uint8_t atyp;
 	struct addr to; /* kind NONE for atyp 0; reverse names in to.name */
 	uint64_t fid;
@@ -76,14 +76,15 @@ struct wire_request {
 	bool has_padding;
 };
 
-/* Entries of an extension, type u8 ‖ length u16 ‖ value; R and S share their form and these types. */
+/* Entries of an extension, type u8 ‖ length u16 ‖ value; R and S share their form and these types.
+ */
 enum {
 	WIRE_TLV_NAME = 1, /* R */
 	WIRE_TLV_TEXT = 1, /* S */
 	WIRE_TLV_PAD = 2,
 	WIRE_TLV_RESUME = 3,
-	WIRE_TLV_CLIENT = 5, /* R */
-	WIRE_TLV_ADDR = 6, /* S */
+	WIRE_TLV_CLIENT = 5,     /* R */
+	WIRE_TLV_ADDR = 6,       /* S */
 	WIRE_TLV_IGNORED = 0x80, /* and above */
 };
 struct wire_tlvs {
@@ -92,12 +93,14 @@ struct wire_tlvs {
 	bool is_broken;
 };
 void wire_tlvs_init(struct wire_tlvs *tlvs, struct bytes ext);
-/** wire_tlvs_next() - the next entry that is not to be ignored. Return: false at the end, or, with is_broken,
- * at an entry that overruns, repeats a type, is empty but may not be, or is padding other than zeros. */
+/** wire_tlvs_next() - the next entry that is not to be ignored. Return: false at the end, or, with
+ * is_broken, at an entry that overruns, repeats a type, is empty but may not be, or is padding
+ * other than zeros. */
 bool wire_tlvs_next(struct wire_tlvs *tlvs, uint8_t *ret_type, struct bytes *ret_value);
 void wire_tlv_put(struct wire_writer *w, uint8_t type, struct bytes value);
 void wire_tlv_put_padding(struct wire_writer *w, size_t len);
-/* The value of CLIENT and ADDR: atyp u8 (1, 4) ‖ address ‖ port u16. Put fails @w for another family. */
+/* The value of CLIENT and ADDR: atyp u8 (1, 4) ‖ address ‖ port u16. Put fails @w for another
+ * family. */
 void wire_tlv_put_sock(struct wire_writer *w, uint8_t type, const union addr_sock *sock);
 NODISCARD bool wire_tlv_read_sock(struct bytes value, union addr_sock *ret);
 
@@ -112,7 +115,8 @@ NODISCARD int wire_request_encode(const struct wire_request *request, enum wire_
 /* Decoding, in the steps of 2.2's table so that the caller can put the replay table between. */
 
 /** wire_request_kid() - line 1: the key id in R under @mask. */
-void wire_request_kid(const uint8_t r[WIRE_REQUEST], const struct wire_mask *mask, uint8_t kid[WIRE_KID]);
+void wire_request_kid(
+	const uint8_t r[WIRE_REQUEST], const struct wire_mask *mask, uint8_t kid[WIRE_KID]);
 
 struct wire_request_plain {
 	uint8_t bytes[88];
@@ -124,18 +128,23 @@ NODISCARD bool wire_request_open(const uint8_t r[WIRE_REQUEST], enum wire_transp
 uint64_t wire_request_time(const struct wire_request_plain *plain);
 
 /**
- * wire_request_check() - lines 7 to 10: version, reserved, T1, canonical address. Fills @ret but for what
- * the extension carries; an inline name that is no name is left empty, for line 12 to refuse. Return: STATUS_OK, VERSION, BAD_REQUEST or UNSUPPORTED, with *ret_detail.
- * *ret_ext_len: plaintext bytes of the extension that follows (0 = none); valid only with STATUS_OK.
+ * wire_request_check() - lines 7 to 10: version, reserved, T1, canonical address. Fills @ret but
+ * for what the extension carries; an inline name that is no name is left empty, for line 12 to
+ * refuse. Return: STATUS_OK, VERSION, BAD_REQUEST or UNSUPPORTED, with *ret_detail. *ret_ext_len:
+ * plaintext bytes of the extension that follows (0 = none); valid only with STATUS_OK.
  */
-enum wire_status wire_request_check(const struct wire_request_plain *plain, enum wire_transport transport,
-	struct wire_request *ret, uint16_t *ret_ext_len, uint8_t *ret_detail);
+enum wire_status wire_request_check(const struct wire_request_plain *plain,
+	enum wire_transport transport, struct wire_request *ret, uint16_t *ret_ext_len,
+	uint8_t *ret_detail);
 
-/** wire_request_open_ext() - line 11: opens @sealed (ext_len + SEAL_TAG bytes) into @ext (ext_len bytes). */
+/** wire_request_open_ext() - line 11: opens @sealed (ext_len + SEAL_TAG bytes) into @ext (ext_len
+ * bytes). */
 NODISCARD bool wire_request_open_ext(const uint8_t r[WIRE_REQUEST], const struct wire_key *key,
 	struct bytes sealed, uint8_t *ext);
-/** wire_request_check_ext() - line 12: TLVs and name into @request. Call it with {NULL, 0} where there is no
- * extension: a name may be missing. Return: STATUS_OK or BAD_REQUEST with *ret_detail. */
-enum wire_status wire_request_check_ext(struct bytes ext, struct wire_request *request, uint8_t *ret_detail);
+/** wire_request_check_ext() - line 12: TLVs and name into @request. Call it with {NULL, 0} where
+ * there is no extension: a name may be missing. Return: STATUS_OK or BAD_REQUEST with *ret_detail.
+ */
+enum wire_status wire_request_check_ext(
+	struct bytes ext, struct wire_request *request, uint8_t *ret_detail);
 
 #endif

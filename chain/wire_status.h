@@ -74,16 +74,16 @@ enum wire_detail {
 
 struct wire_status_row {
 	uint8_t code;
-	const char *slug; /* "denied-loopback" */
-	const char *text; /* lower case, no full stop: "nothing listens there" */
+	const char *slug;    /* "denied-loopback" */
+	const char *text;    /* lower case, no full stop: "nothing listens there" */
 	const char *rfc9209; /* Proxy-Status error word, or NULL */
 	uint8_t socks_reply; /* without the detail; use wire_status_socks_reply() */
 };
 /** wire_status_find() - the row of @code; an unknown code gives INTERNAL's. Never NULL. */
 const struct wire_status_row *wire_status_find(uint8_t code);
 bool wire_status_is_known(uint8_t code);
-/** wire_status_socks_reply() - REP of SOCKS5 (RFC 1928) for @code with @detail: UNSUPPORTED tells a command from an
- * address type. */
+/** wire_status_socks_reply() - REP of SOCKS5 (RFC 1928) for @code with @detail: UNSUPPORTED tells a
+ * command from an address type. */
 uint8_t wire_status_socks_reply(uint8_t code, uint8_t detail);
 /** wire_detail_text() - words for @detail under @code, or NULL when there is nothing to add. */
 const char *wire_detail_text(uint8_t code, uint8_t detail);

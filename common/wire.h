@@ -1,7 +1,8 @@
 #ifndef COMMON_WIRE_H
 #define COMMON_WIRE_H
 /*
- * Does: reads and writes big-endian fields with a sticky error. Knows: bytes. Never knows: any message.
+ * Does: reads and writes big-endian fields with a sticky error. Knows: bytes. Never knows: any
+ * message.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ struct bytes {
 
 static inline struct bytes bytes_of(const void *ptr, size_t len)
 {
-	return (struct bytes) { .ptr = ptr, .len = len };
+	return (struct bytes){ .ptr = ptr, .len = len };
 }
 
 /* Reads network-order fields from borrowed memory. The first short read sets @failed; every later
@@ -32,13 +33,14 @@ uint8_t wire_u8(struct wire_reader *r);
 uint16_t wire_u16(struct wire_reader *r);
 uint32_t wire_u32(struct wire_reader *r);
 uint64_t wire_u64(struct wire_reader *r);
-/** wire_bytes() - the next @len bytes as a view into the input; {NULL, 0} and failed if there are fewer. */
+/** wire_bytes() - the next @len bytes as a view into the input; {NULL, 0} and failed if there are
+ * fewer. */
 struct bytes wire_bytes(struct wire_reader *r, size_t len);
 /** wire_copy() - copies the next @len bytes to @to; zeros and failed if there are fewer. */
 void wire_copy(struct wire_reader *r, void *to, size_t len);
 
-/* Writes network-order fields to borrowed memory. The first write that does not fit sets @failed and
- * nothing more is written. */
+/* Writes network-order fields to borrowed memory. The first write that does not fit sets @failed
+ * and nothing more is written. */
 struct wire_writer {
 	uint8_t *start, *pos, *end;
 	bool failed;
