@@ -18,6 +18,7 @@ bool cli_wrong(const struct cli *cli, const char *format, ...)
 	va_list args;
 	va_start(args, format);
 	vsnprintf(sentence, sizeof sentence, format, args);
+	report_clean(sentence);
 	va_end(args);
 	fprintf(stderr, "%s: %s\nTry '%s --help'.\n", cli->program, sentence, cli->program);
 	return false;

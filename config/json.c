@@ -92,7 +92,7 @@ static size_t put_token(const char *name, char *to, size_t size)
 			to[len++] = '~';
 			to[len++] = *name == '~' ? '0' : '1';
 		} else {
-			to[len++] = (unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name;
+			to[len++] = *name;
 		}
 	}
 	to[len] = '\0';

@@ -38,8 +38,8 @@ const struct json *json_member(const struct json *object, const char *name);
 
 /**
  * json_find() - the way from @root to @value, compared by identity
- * Writes at most @n_max positions for scan_locate(), and the JSON pointer (RFC 6901; cut at @size,
- * control characters replaced). Return: false if it is not in there.
+ * Writes at most @n_max positions for scan_locate(), and the JSON pointer (RFC 6901; cut at @size).
+ * Return: false if it is not in there.
  */
 NODISCARD bool json_find(const struct json *root, const struct json *value, size_t *path,
 	size_t n_max, size_t *ret_n_path, char *pointer, size_t size);

@@ -137,13 +137,9 @@ struct wire_key *key_file_read(const char *path, char why[KEY_WHY_MAX])
 
 struct wire_key *key_text_read(const char *text, char why[KEY_WHY_MAX])
 {
-	char echo[ECHOED_MAX + 3] = "\"";
+	char shown[ECHOED_MAX + 1], echo[ECHOED_MAX + 3];
 	size_t len = strlen(text);
-	if (len > ECHOED_MAX) {
-		strcpy(echo, "this");
-	} else {
-		report_quote(text, echo + 1, ECHOED_MAX + 1);
-		strcat(echo, "\"");
-	}
-	return parse(bytes_of(text, len), "", echo, why);
+	report_quote(text, shown, sizeof shown);
+	snprintf(echo, sizeof echo, "\"%s\"", shown);
+	return parse(bytes_of(text, len), "", len > ECHOED_MAX ? "this" : echo, why);
 }

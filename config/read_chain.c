@@ -191,10 +191,14 @@ struct chain_spec *read_chain(struct document *document, const struct json *obje
 
 struct chain_spec *read_chain_file(const char *path, struct report *report)
 {
+	size_t n_before = report_n_errors(report);
 	struct document *document = document_open(path, report);
 	if (document == NULL)
 		return NULL;
 	struct chain_spec *spec = read_chain(document, document->root);
 	document_free(document);
-	return spec;
+	if (report_n_errors(report) == n_before)
+		return spec;
+	chain_spec_free(spec); /* a duplicate member does not keep the rest from being read */
+	return NULL;
 }

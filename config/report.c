@@ -49,17 +49,35 @@ size_t report_n_errors(const struct report *report)
 	return report->n_errors;
 }
 
+/* C0 and C1 alike: both reach a terminal. Return: bytes of the control character at @p, or 0. */
+static size_t control_length(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0)
+		return 2;
+	return u[0] < 0x20 || u[0] == 0x7f;
+}
+
+void report_clean(char *text)
+{
+	char *to = text;
+	while (*text != '\0') {
+		size_t len = control_length(text);
+		*to++ = len > 0 ? '?' : *text;
+		text += len > 0 ? len : 1;
+	}
+	*to = '\0';
+}
+
 const char *report_quote(const char *text, char *to, size_t size)
 {
-	size_t len = 0;
-	for (; *text != '\0' && len + 1 < size; text++)
-		to[len++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+	size_t len = strnlen(text, size - 1);
 	/* A cut inside of a character would not be UTF-8 any more. */
-	while (*text != '\0' && len > 0 && ((unsigned char)*text & 0xc0) == 0x80) {
-		text--;
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
 		len--;
-	}
+	memcpy(to, text, len);
 	to[len] = '\0';
+	report_clean(to);
 	return to;
 }
 
@@ -184,13 +202,6 @@ static const char *step(const char *text, size_t n)
 	return text;
 }
 
-/* C0 and C1 alike: both reach a terminal. */
-static bool is_control(const char *p)
-{
-	const unsigned char *u = (const unsigned char *)p;
-	return (u[0] < 0x20 && u[0] != '\t') || u[0] == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0);
-}
-
 /* The part of the line around the caret, fit for a terminal. */
 static void print_source(FILE *to, const struct line *line, size_t n_marked)
 {
@@ -199,10 +210,10 @@ static void print_source(FILE *to, const struct line *line, size_t n_marked)
 	const char *mark = step(from, line->column - first);
 	fprintf(to, "%5zu | %s", line->number, first > 1 ? "…" : "");
 	for (const char *p = from; p < end; p = step(p, 1)) {
-		if (is_control(p))
+		if (*p != '\t' && control_length(p) > 0)
 			fputc('?', to);
 		else
-			fwrite(p, 1, (size_t)(step(p, 1) - p), to);
+			(void)fwrite(p, 1, (size_t)(step(p, 1) - p), to);
 	}
 	fprintf(to, "%s\n      | %s", *end != '\0' ? "…" : "", first > 1 ? " " : "");
 	for (const char *p = from; p < mark; p = step(p, 1))
@@ -230,6 +241,7 @@ void report_add_list(struct report *report, const struct source *source, struct 
 	struct line line = find_line(source->text, at.start);
 	FILE *to = open_memstream(&text, &size);
 	vsnprintf(sentence, sizeof sentence, format, args);
+	report_clean(sentence);
 	if (to != NULL) {
 		fprintf(to, "%s:%zu:%zu: error: %s\n", source->path, line.number, line.column,
 			sentence);
@@ -259,6 +271,7 @@ void report_add_plain(struct report *report, const char *format, ...)
 	va_list args;
 	va_start(args, format);
 	vsnprintf(sentence, sizeof sentence, format, args);
+	report_clean(sentence);
 	va_end(args);
 	if (asprintf(&text, "%s: %s\n", report->program, sentence) < 0)
 		text = NULL;

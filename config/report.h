@@ -36,6 +36,8 @@ size_t report_n_errors(const struct report *report);
  */
 void report_print(struct report *report, FILE *to);
 
+/** report_clean() - replaces control characters: they would reach a terminal. */
+void report_clean(char *text);
 /** report_quote() - @text without control characters, cut at @size - 1 bytes. Returns @to. */
 const char *report_quote(const char *text, char *to, size_t size);
 /** report_line() - the line of position @at, from 1. */

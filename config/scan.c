@@ -351,22 +351,11 @@ static size_t line_of(const struct scanner *s, size_t pos)
 	return line;
 }
 
-/* Control characters would reach the terminal. */
-static void hide_controls(char *text)
-{
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 static void tell_duplicate(struct scanner *s, const struct name *first, const struct name *again)
 {
 	char pointer[128], name[64];
 	snprintf(name, sizeof name, "%s", again->text);
 	print_pointer(s, again->text, pointer, sizeof pointer);
-	hide_controls(name);
-	hide_controls(pointer);
 	fail(s, again->at.start, again->at.end, "%s: duplicate member \"%s\" (first at line %zu)",
 		pointer, name, line_of(s, first->at.start));
 }

@@ -15,7 +15,8 @@ struct span {
 	size_t start, end;
 };
 
-/** scan_finding_fn - something is wrong at @at; @text is one sentence. */
+/** scan_finding_fn - something is wrong at @at; @text is one sentence; it may hold
+ * control characters of names. */
 typedef void scan_finding_fn(struct span at, const char *text, void *owner);
 
 /**
