@@ -1,8 +1,9 @@
 #ifndef COMMON_QUOTA_H
 #define COMMON_QUOTA_H
 /*
- * Does: limits as objects: a counter with a ceiling, a rate, and a table of counters per source address.
- * Knows: numbers. Never knows: what is charged. Shared by workers (atomic, or behind its own lock).
+ * Does: limits as objects: a counter with a ceiling, a rate, and a table of counters per source
+ * address. Knows: numbers. Never knows: what is charged. Shared by workers (atomic, or behind its
+ * own lock).
  */
 #include "common/addr.h"
 #include "common/err.h"
@@ -42,8 +43,8 @@ struct source_charge {
 	uint8_t key[8];
 	bool is_taken;
 };
-NODISCARD bool source_charge_take(struct source_charge *charge, struct source_quota *sources,
-	const union addr_sock *source);
+NODISCARD bool source_charge_take(
+	struct source_charge *charge, struct source_quota *sources, const union addr_sock *source);
 void source_charge_return(struct source_charge *charge);
 
 #endif

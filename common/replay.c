@@ -596,10 +596,12 @@ static int load_partial(struct replay *r, uint64_t epoch, uint32_t partial, uint
 	struct generation *g = &r->generations[epoch % 2];
 	uint64_t word = atomic_load(&head_of(r)->n_used[epoch % 2]);
 	uint32_t n_used = word & 0xffffff;
-	if (word >> 24 == epoch - 2) /* killed in the middle of a turn */
-		n_used = 0;
-	else if (word >> 24 != epoch)
+	if (word >> 24 != epoch && word >> 24 != epoch - 2)
 		return ERR_INVAL;
+	if (word >> 24 != epoch) { /* killed in the middle of a turn, which is finished here */
+		n_used = 0;
+		atomic_store(&head_of(r)->n_used[epoch % 2], epoch << 24);
+	}
 	if (n_partial > 1)
 		return ERR_INVAL;
 	if (n_partial == 1 && g->n_chunks == n_used) { /* killed before the chunk was counted */

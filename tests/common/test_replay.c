@@ -303,9 +303,10 @@ static void insert_for_ever(void)
 	for (uint64_t n = shared->n_start;; n++) {
 		if (n % 100 == 0)
 			ms += shared->step_ms;
+		atomic_store(&shared->start_ms,
+			ms); /* before: time must not go back for who opens next */
 		if (insert(r, n % 3, n, WALL + ms, WALL + ms, MONO + ms) != REPLAY_FRESH)
 			_exit(2);
-		atomic_store(&shared->start_ms, ms);
 		atomic_store(&shared->n_done, n + 1);
 	}
 }
