@@ -231,7 +231,7 @@ static enum cli_exit configure_from_flags(
 }
 
 static enum cli_exit configure(const struct flags *flags, struct access_options *o,
-	struct field_log *log, struct report *report, char **ret_path)
+	struct log_options *log, struct report *report, char **ret_path)
 {
 	enum cli_exit result = CLI_OK;
 	const char *wrong = check_flags(flags);
@@ -272,7 +272,8 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 	}
 }
 
-static enum cli_exit serve(struct access_options *o, const struct field_log *log, const char *path)
+static enum cli_exit serve(
+	struct access_options *o, const struct log_options *log, const char *path)
 {
 	char quoted[256];
 	int i_failed = -1;
@@ -295,7 +296,7 @@ static enum cli_exit serve(struct access_options *o, const struct field_log *log
 static enum cli_exit run(const struct flags *flags)
 {
 	struct access_options o = ACCESS_OPTIONS_DEFAULT;
-	struct field_log log = FIELD_LOG_DEFAULT;
+	struct log_options log = LOG_OPTIONS_DEFAULT;
 	char *path = NULL;
 	if (!daemon_start("access"))
 		return CLI_FAILED;
@@ -315,7 +316,7 @@ static enum cli_exit run(const struct flags *flags)
 static enum cli_exit check_file(const char *path)
 {
 	struct access_options o = ACCESS_OPTIONS_DEFAULT;
-	struct field_log log = FIELD_LOG_DEFAULT;
+	struct log_options log = LOG_OPTIONS_DEFAULT;
 	struct report *report = report_new("access");
 	if (report == NULL)
 		return CLI_FAILED;

@@ -35,14 +35,14 @@ static bool apply_workers(const char *text, const struct cli *cli, unsigned *ret
 {
 	char *end, shown[32];
 	if (strcmp(text, "auto") == 0) {
-		*ret = field_n_workers_auto();
+		*ret = read_workers_auto();
 		return true;
 	}
 	errno = 0;
 	long n = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || n < 1 || n > FIELD_WORKERS_MAX)
+	if (errno != 0 || end == text || *end != '\0' || n < 1 || n > READ_WORKERS_MAX)
 		return cli_wrong(cli, "--workers: expected 1 to %d or \"auto\", found \"%s\"",
-			FIELD_WORKERS_MAX, report_quote(text, shown, sizeof shown));
+			READ_WORKERS_MAX, report_quote(text, shown, sizeof shown));
 	*ret = (unsigned)n;
 	return true;
 }
@@ -59,7 +59,7 @@ static bool apply_drain(const char *text, const struct cli *cli, uint32_t *ret_m
 }
 
 bool daemon_flags_apply(const struct daemon_flags *flags, const struct cli *cli,
-	unsigned *n_workers, uint32_t *drain_ms, struct field_log *log)
+	unsigned *n_workers, uint32_t *drain_ms, struct log_options *log)
 {
 	char shown[32];
 	if (flags->workers != NULL && !apply_workers(flags->workers, cli, n_workers))
@@ -135,7 +135,7 @@ bool daemon_start(const char *program)
 	return false;
 }
 
-bool daemon_start_log(const char *program, const struct field_log *log)
+bool daemon_start_log(const char *program, const struct log_options *log)
 {
 	int error = log_start(STDERR_FILENO, log->level, log->format);
 	if (error == 0)

@@ -6,7 +6,7 @@
  * run.
  */
 #include "config/cli.h"
-#include "config/field.h"
+#include "config/read_common.h"
 
 /* Flags both programs have. NULL: not given. */
 struct daemon_flags {
@@ -20,7 +20,7 @@ NODISCARD bool daemon_flags_take(
 	struct daemon_flags *flags, const char *name, const char *argument);
 /** daemon_flags_apply() - over what the file said. Return: false after a message. */
 NODISCARD bool daemon_flags_apply(const struct daemon_flags *flags, const struct cli *cli,
-	unsigned *n_workers, uint32_t *drain_ms, struct field_log *log);
+	unsigned *n_workers, uint32_t *drain_ms, struct log_options *log);
 
 /**
  * daemon_find_config() - @named, else $HOPCHAIN_CONFIG, else the user's FILE, else /etc's
@@ -33,6 +33,6 @@ NODISCARD char *daemon_find_config(const char *named, const char *file);
  * message. Call it before anything that touches keys. */
 NODISCARD bool daemon_start(const char *program);
 /** daemon_start_log() - Return: false after a message. */
-NODISCARD bool daemon_start_log(const char *program, const struct field_log *log);
+NODISCARD bool daemon_start_log(const char *program, const struct log_options *log);
 
 #endif

@@ -1,6 +1,7 @@
 #include "config/document.h"
 
 #include "config/key_file.h"
+#include "config/locate.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -168,13 +169,13 @@ struct document *document_open(const char *path, struct report *report)
 	return NULL;
 }
 
-static struct span locate(const struct document *document, const struct json *value,
+static struct span place_of(const struct document *document, const struct json *value,
 	enum document_part part, char *pointer, size_t size)
 {
 	size_t path[SCAN_DEPTH_MAX], n_path = 0;
 	struct span name = { 0, 0 }, at = { 0, 0 };
 	if (!json_find(document->root, value, path, SCAN_DEPTH_MAX, &n_path, pointer, size) ||
-		!scan_locate(document->source.text, path, n_path, &name, &at))
+		!locate(document->source.text, path, n_path, &name, &at))
 		pointer[0] = '\0';
 	if (part == DOCUMENT_NAME)
 		return name;
@@ -185,7 +186,7 @@ void document_error(struct document *document, const struct json *value, enum do
 	const char *format, ...)
 {
 	char pointer[POINTER_MAX], sentence[512];
-	struct span at = locate(document, value, part, pointer, sizeof pointer);
+	struct span at = place_of(document, value, part, pointer, sizeof pointer);
 	va_list args;
 	va_start(args, format);
 	vsnprintf(sentence, sizeof sentence, format, args);
@@ -198,7 +199,7 @@ void document_error_bare(struct document *document, const struct json *value,
 	enum document_part part, const char *format, ...)
 {
 	char pointer[POINTER_MAX];
-	struct span at = locate(document, value, part, pointer, sizeof pointer);
+	struct span at = place_of(document, value, part, pointer, sizeof pointer);
 	va_list args;
 	va_start(args, format);
 	report_add_list(document->report, &document->source, at, format, args);
@@ -208,14 +209,14 @@ void document_error_bare(struct document *document, const struct json *value,
 const char *document_pointer(
 	const struct document *document, const struct json *value, char *to, size_t size)
 {
-	locate(document, value, DOCUMENT_VALUE, to, size);
+	place_of(document, value, DOCUMENT_VALUE, to, size);
 	return to;
 }
 
 size_t document_line(const struct document *document, const struct json *value)
 {
 	char pointer[POINTER_MAX];
-	struct span at = locate(document, value, DOCUMENT_NAME, pointer, sizeof pointer);
+	struct span at = place_of(document, value, DOCUMENT_NAME, pointer, sizeof pointer);
 	return report_line(document->source.text, at.start);
 }
 
@@ -223,7 +224,7 @@ const char *document_raw(
 	const struct document *document, const struct json *value, char *to, size_t size)
 {
 	char pointer[POINTER_MAX];
-	struct span at = locate(document, value, DOCUMENT_VALUE, pointer, sizeof pointer);
+	struct span at = place_of(document, value, DOCUMENT_VALUE, pointer, sizeof pointer);
 	snprintf(to, size, "%.*s", (int)(at.end - at.start),
 		(const char *)document->source.text.ptr + at.start);
 	return to;

@@ -7,7 +7,6 @@
  * Every field_* function writes its result only on success, and reports otherwise.
  */
 #include "common/addr.h"
-#include "common/log.h"
 #include "common/netset.h"
 #include "config/document.h"
 
@@ -60,30 +59,7 @@ bool field_path(struct document *document, const struct json *value, char **ret)
 /** field_is_name() - 1..63 of a-z, 0-9 and '-', which is neither first nor last. */
 bool field_is_name(const char *text);
 
-#define FIELD_WORKERS_MAX 256
-
-/* Members that files share. */
-struct field_log {
-	enum log_level level;
-	enum log_format format;
-	bool logs_connections;
-};
-#define FIELD_LOG_DEFAULT                                                                          \
-	{                                                                                          \
-		.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_AUTO, .logs_connections = true       \
-	}
-
-/** field_ignore() - "$schema": any string. */
+/** field_ignore() - any string. */
 field_fn field_ignore;
-/** field_version() - "version": 1. */
-field_fn field_version;
-/** field_read_log() - "log"; @to: struct field_log. */
-field_fn field_read_log;
-/** field_read_dns() - "dns": {"servers"}; @to: char *, comma-separated, heap. */
-field_fn field_read_dns;
-/** field_workers() - 1..256 or "auto"; @to: unsigned. */
-field_fn field_workers;
-/** field_n_workers_auto() - the number of CPUs this process may use. */
-unsigned field_n_workers_auto(void);
 
 #endif

@@ -38,7 +38,7 @@ const struct json *json_member(const struct json *object, const char *name);
 
 /**
  * json_find() - the way from @root to @value, compared by identity
- * Writes at most @n_max positions for scan_locate(), and the JSON pointer (RFC 6901; cut at @size).
+ * Writes at most @n_max positions for locate(), and the JSON pointer (RFC 6901; cut at @size).
  * Return: false if it is not in there.
  */
 NODISCARD bool json_find(const struct json *root, const struct json *value, size_t *path,

@@ -13,7 +13,7 @@
 /* What is being filled. */
 struct access_file {
 	struct access_options *options;
-	struct field_log *log;
+	struct log_options *log;
 	const struct json *chains[CHAINS_MAX]; /* the member of options->chains[i] */
 	size_t n_chains;
 	bool is_open;
@@ -263,17 +263,17 @@ static void skip(struct document *d, const struct json *value, void *to)
 
 static void read_dns(struct document *d, const struct json *value, void *to)
 {
-	field_read_dns(d, value, &((struct access_file *)to)->options->dns_servers);
+	read_common_dns(d, value, &((struct access_file *)to)->options->dns_servers);
 }
 
 static void read_log(struct document *d, const struct json *value, void *to)
 {
-	field_read_log(d, value, ((struct access_file *)to)->log);
+	read_common_log(d, value, ((struct access_file *)to)->log);
 }
 
 static void read_workers(struct document *d, const struct json *value, void *to)
 {
-	field_workers(d, value, &((struct access_file *)to)->options->n_workers);
+	read_common_workers(d, value, &((struct access_file *)to)->options->n_workers);
 }
 
 static void read_drain(struct document *d, const struct json *value, void *to)
@@ -285,7 +285,7 @@ static void read_all(struct document *d, struct access_file *file)
 {
 	static const struct field fields[] = {
 		{ "$schema", field_ignore, false },
-		{ "version", field_version, false },
+		{ "version", read_version, false },
 		{ "listen", read_listen, true },
 		{ "chains", skip, true },
 		{ "dns", read_dns, false },
@@ -299,7 +299,7 @@ static void read_all(struct document *d, struct access_file *file)
 }
 
 bool read_access_file(const char *path, bool is_open, struct report *report,
-	struct access_options *options, struct field_log *log)
+	struct access_options *options, struct log_options *log)
 {
 	size_t n_before = report_n_errors(report);
 	struct access_file file = { .options = options, .log = log, .is_open = is_open };

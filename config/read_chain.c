@@ -1,6 +1,7 @@
 #include "config/read_chain.h"
 
 #include "config/field.h"
+#include "config/read_common.h"
 #include "config/read_key.h"
 
 #include <stdlib.h>
@@ -165,7 +166,7 @@ struct chain_spec *read_chain(struct document *document, const struct json *obje
 {
 	static const struct field fields[] = {
 		{ "$schema", field_ignore, false },
-		{ "version", field_version, false },
+		{ "version", read_version, false },
 		{ "name", read_chain_name, false },
 		{ "hops", read_hops, true },
 		{ "payload", read_payload, false },

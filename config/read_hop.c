@@ -9,7 +9,7 @@
 /* What is being filled. */
 struct hop_file {
 	struct hop_options *options;
-	struct field_log *log;
+	struct log_options *log;
 	struct user_reader users;
 };
 
@@ -163,24 +163,24 @@ static void read_drain(struct document *d, const struct json *value, void *to)
 
 static void read_dns(struct document *d, const struct json *value, void *to)
 {
-	field_read_dns(d, value, &((struct hop_file *)to)->options->dns_servers);
+	read_common_dns(d, value, &((struct hop_file *)to)->options->dns_servers);
 }
 
 static void read_log(struct document *d, const struct json *value, void *to)
 {
-	field_read_log(d, value, ((struct hop_file *)to)->log);
+	read_common_log(d, value, ((struct hop_file *)to)->log);
 }
 
 static void read_workers(struct document *d, const struct json *value, void *to)
 {
-	field_workers(d, value, &((struct hop_file *)to)->options->n_workers);
+	read_common_workers(d, value, &((struct hop_file *)to)->options->n_workers);
 }
 
 static void read_all(struct document *d, struct hop_file *file)
 {
 	static const struct field fields[] = {
 		{ "$schema", field_ignore, false },
-		{ "version", field_version, false },
+		{ "version", read_version, false },
 		{ "listen", read_listen, true },
 		{ "users", read_users, false },
 		{ "users_dir", read_folder, false },
@@ -200,8 +200,8 @@ static void read_all(struct document *d, struct hop_file *file)
 		document_error(d, d->root, DOCUMENT_OPENER, "missing \"users\" or \"users_dir\"");
 }
 
-bool read_hop_file(
-	const char *path, struct report *report, struct hop_options *options, struct field_log *log)
+bool read_hop_file(const char *path, struct report *report, struct hop_options *options,
+	struct log_options *log)
 {
 	size_t n_before = report_n_errors(report);
 	char why[256];

@@ -1,5 +1,7 @@
 #include "config/scan.h"
 
+#include "config/utf8.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
@@ -481,22 +483,6 @@ static bool value(struct scanner *s)
 	return unexpected(s, "a value");
 }
 
-/* Length of the UTF-8 sequence at @at, or 0 if it is not one (RFC 3629). */
-static size_t utf8_length(const unsigned char *at, size_t left)
-{
-	unsigned char c = at[0];
-	size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-	if (len > left)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	bool is_bad = (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) ||
-		      (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f);
-	return is_bad ? 0 : len;
-}
-
 static bool check_encoding(struct scanner *s)
 {
 	const unsigned char *text = (const unsigned char *)s->text;
@@ -530,71 +516,4 @@ bool scan_json(struct bytes text, scan_finding_fn *on_finding, void *owner)
 	while (s.depth > 0)
 		level_deinit(&s.levels[--s.depth]);
 	return is_good;
-}
-
-/* From here on the text is known to be JSON. */
-
-static size_t skip_blank(const char *text, size_t len, size_t pos)
-{
-	while (pos < len && strchr(" \t\r\n,:", text[pos]) != NULL)
-		pos++;
-	return pos;
-}
-
-static size_t skip_string(const char *text, size_t len, size_t pos)
-{
-	for (pos++; pos < len && text[pos] != '"'; pos++)
-		pos += text[pos] == '\\';
-	return pos + 1;
-}
-
-static size_t skip_value(const char *text, size_t len, size_t pos)
-{
-	size_t depth = 0;
-	do {
-		char c = text[pos];
-		if (c == '"') {
-			pos = skip_string(text, len, pos);
-		} else if (c == '{' || c == '[') {
-			depth++;
-			pos++;
-		} else if (c == '}' || c == ']') {
-			depth--;
-			pos++;
-		} else {
-			while (pos < len && is_word((unsigned char)text[pos]))
-				pos++;
-		}
-		if (depth > 0)
-			pos = skip_blank(text, len, pos);
-	} while (depth > 0 && pos < len);
-	return pos;
-}
-
-bool scan_locate(struct bytes bytes, const size_t *path, size_t n_path, struct span *ret_name,
-	struct span *ret_value)
-{
-	const char *text = (const char *)bytes.ptr;
-	size_t pos = skip_blank(text, bytes.len, 0), name = pos, name_end = 0;
-	for (size_t i = 0; i < n_path; i++) {
-		bool is_object = text[pos] == '{';
-		if (!is_object && text[pos] != '[')
-			return false;
-		pos++;
-		for (size_t n = 0;; n++) {
-			name = pos = skip_blank(text, bytes.len, pos);
-			if (pos >= bytes.len || text[pos] == '}' || text[pos] == ']')
-				return false;
-			if (is_object) {
-				name_end = skip_string(text, bytes.len, pos);
-				pos = skip_blank(text, bytes.len, name_end);
-			}
-			if (n == path[i])
-				break;
-			pos = skip_value(text, bytes.len, pos);
-		}
-	}
-	*ret_value = (struct span){ pos, skip_value(text, bytes.len, pos) };
-	*ret_name = name < pos ? (struct span){ name, name_end } : *ret_value;
-	return true;
 }

@@ -1,7 +1,7 @@
 #ifndef CONFIG_SCAN_H
 #define CONFIG_SCAN_H
 /*
- * Does: says whether a text is strict JSON, and if not, where and why; finds the place of a value.
+ * Does: says whether a text is strict JSON, and if not, where and why.
  * Knows: RFC 8259 and our rules (UTF-8, no duplicate names, no \u0000, 64 levels, no comments).
  * Never knows: what the values mean, files.
  */
@@ -24,13 +24,5 @@ typedef void scan_finding_fn(struct span at, const char *text, void *owner);
  * Return: false if the text is not JSON (then @on_finding was told why) or memory ran out.
  */
 NODISCARD bool scan_json(struct bytes text, scan_finding_fn *on_finding, void *owner);
-
-/**
- * scan_locate() - where the value stands that @path leads to: positions among siblings, from 0
- * @text has passed scan_json(). *ret_name is the member's name, or equal to *ret_value where the
- * value has none. Return: false if there is no such value.
- */
-NODISCARD bool scan_locate(struct bytes text, const size_t *path, size_t n_path,
-	struct span *ret_name, struct span *ret_value);
 
 #endif

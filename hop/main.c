@@ -154,7 +154,7 @@ static void on_wrong(const char *why, void *owner)
 }
 
 static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *o,
-	struct field_log *log, struct report *report)
+	struct log_options *log, struct report *report)
 {
 	char text[256];
 	if (!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log) ||
@@ -164,6 +164,10 @@ static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *
 	if (flags->replay_file != NULL) {
 		free(o->replay_file);
 		o->replay_file = strdup(flags->replay_file);
+		if (o->replay_file == NULL) {
+			cli_wrong(&cli, "out of memory");
+			return CLI_FAILED;
+		}
 	}
 	enum cli_exit result = apply_users(flags, o, report);
 	if (result != CLI_OK)
@@ -184,7 +188,7 @@ static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *
 
 /* File, then flags. *ret_path: where the file is, heap, or NULL. */
 static enum cli_exit configure(const struct flags *flags, struct hop_options *o,
-	struct field_log *log, struct report *report, char **ret_path)
+	struct log_options *log, struct report *report, char **ret_path)
 {
 	*ret_path = NULL;
 	if (needs_file(flags)) {
@@ -213,7 +217,7 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 	}
 }
 
-static enum cli_exit serve(struct hop_options *o, const struct field_log *log, const char *path)
+static enum cli_exit serve(struct hop_options *o, const struct log_options *log, const char *path)
 {
 	char quoted[256];
 	int i_failed = -1;
@@ -236,7 +240,7 @@ static enum cli_exit serve(struct hop_options *o, const struct field_log *log, c
 static enum cli_exit run(const struct flags *flags)
 {
 	struct hop_options o = HOP_OPTIONS_DEFAULT;
-	struct field_log log = FIELD_LOG_DEFAULT;
+	struct log_options log = LOG_OPTIONS_DEFAULT;
 	char *path = NULL;
 	if (!daemon_start("hop"))
 		return CLI_FAILED;
@@ -256,7 +260,7 @@ static enum cli_exit run(const struct flags *flags)
 static enum cli_exit check_file(const char *path)
 {
 	struct hop_options o = HOP_OPTIONS_DEFAULT;
-	struct field_log log = FIELD_LOG_DEFAULT;
+	struct log_options log = LOG_OPTIONS_DEFAULT;
 	struct report *report = report_new("hop");
 	if (report == NULL)
 		return CLI_FAILED;

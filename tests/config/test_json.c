@@ -1,5 +1,5 @@
 #include "config/json.h"
-#include "config/scan.h"
+#include "config/locate.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -206,13 +206,13 @@ Test(json, a_tree_can_be_walked_and_located)
 	cr_assert(json_is_true(leaf));
 	cr_assert(json_find(root, leaf, path, SCAN_DEPTH_MAX, &n_path, pointer, sizeof pointer));
 	cr_expect_str_eq(pointer, "/a~1b/2/x~0");
-	cr_assert(scan_locate(text_of(text), path, n_path, &name, &value));
+	cr_assert(locate(text_of(text), path, n_path, &name, &value));
 	cr_expect_eq(strncmp(text + name.start, "\"x~\"", name.end - name.start), 0);
 	cr_expect_eq(strncmp(text + value.start, "true", value.end - value.start), 0);
 	cr_expect_eq(value.end - value.start, 4);
 	cr_assert(json_find(root, root, path, SCAN_DEPTH_MAX, &n_path, pointer, sizeof pointer));
 	cr_expect_eq(n_path, 0);
-	cr_assert(scan_locate(text_of(text), path, 0, &name, &value));
+	cr_assert(locate(text_of(text), path, 0, &name, &value));
 	cr_expect_eq(value.start, 1);
 	cr_expect_eq(value.end, sizeof text - 1);
 	json_free(root);
@@ -223,6 +223,6 @@ Test(json, what_is_not_there_is_not_located)
 	static const char text[] = "{\"a\":[1]}";
 	static const size_t beyond[] = { 0, 1 }, deeper[] = { 0, 0, 0 };
 	struct span name, value;
-	cr_expect_not(scan_locate(text_of(text), beyond, 2, &name, &value));
-	cr_expect_not(scan_locate(text_of(text), deeper, 3, &name, &value));
+	cr_expect_not(locate(text_of(text), beyond, 2, &name, &value));
+	cr_expect_not(locate(text_of(text), deeper, 3, &name, &value));
 }

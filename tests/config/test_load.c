@@ -156,10 +156,10 @@ Test(load, keys_beside_an_error_are_not_shown)
 }
 
 static bool read_hop_text(
-	const char *json, struct hop_options *o, struct field_log *log, char **ret_said)
+	const char *json, struct hop_options *o, struct log_options *log, char **ret_said)
 {
 	static const struct hop_options standard = HOP_OPTIONS_DEFAULT;
-	static const struct field_log standard_log = FIELD_LOG_DEFAULT;
+	static const struct log_options standard_log = LOG_OPTIONS_DEFAULT;
 	struct report *report = report_new("hop");
 	*o = standard;
 	*log = standard_log;
@@ -172,7 +172,7 @@ static bool read_hop_text(
 Test(load, hop_has_every_member)
 {
 	struct hop_options o;
-	struct field_log log;
+	struct log_options log;
 	char *text;
 	cr_assert_eq(mkdir(path_of("users"), 0700), 0);
 	write_key("users/dora.key", (const uint8_t[32]){ 1 });
@@ -238,7 +238,7 @@ Test(load, hop_has_every_member)
 Test(load, a_hop_takes_two_mask_keys_and_no_third)
 {
 	struct hop_options o;
-	struct field_log log;
+	struct log_options log;
 	char *text;
 	cr_expect_not(read_hop_text("{\"listen\":[{\"addr\":\":0\"}],\"users\":[{\"name\":\"a\","
 				    "\"key_file\":\"a.key\"},"
@@ -255,7 +255,7 @@ Test(load, a_hop_takes_two_mask_keys_and_no_third)
 Test(load, names_and_keys_of_users_differ)
 {
 	struct hop_options o;
-	struct field_log log;
+	struct log_options log;
 	char *text;
 	cr_expect_not(read_hop_text("{\"listen\":[{\"addr\":\":0\"}],\"users\":[{\"name\":\"a\","
 				    "\"key_file\":\"a.key\"},"
@@ -271,7 +271,7 @@ static bool read_access_text(
 	const char *json, bool is_open, struct access_options *o, char **ret_said)
 {
 	static const struct access_options standard = ACCESS_OPTIONS_DEFAULT;
-	struct field_log log = FIELD_LOG_DEFAULT;
+	struct log_options log = LOG_OPTIONS_DEFAULT;
 	struct report *report = report_new("access");
 	*o = standard;
 	write_file("access.json", json);
@@ -307,7 +307,7 @@ Test(load, access_takes_targets_and_chains_from_where_they_are)
 	cr_expect_eq(o.listen[1].from.n_rules, 1);
 	cr_expect(o.listen[1].max_connections == 1 && o.listen[1].max_connections_per_source == 2);
 	cr_expect(o.max_connections == 3 && o.max_connections_per_source == 4);
-	cr_expect_eq(o.n_workers, field_n_workers_auto());
+	cr_expect_eq(o.n_workers, read_workers_auto());
 	cr_expect_eq(o.drain_ms, 5000);
 	access_options_deinit(&o);
 	free(text);
@@ -346,7 +346,7 @@ Test(load, an_open_listener_needs_to_say_so)
 Test(load, credentials_come_from_systemds_folder)
 {
 	struct hop_options o;
-	struct field_log log;
+	struct log_options log;
 	char *text;
 	static const char json[] = "{\"listen\":[{\"addr\":\":0\"}],\"users\":[{\"name\":\"a\","
 				   "\"key_file\":\"${CREDENTIALS_DIRECTORY}/a.key\"}]}";

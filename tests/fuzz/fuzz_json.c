@@ -2,8 +2,8 @@
  * place inside the text. Then the readers of all three files meet the text. */
 #include "config/document.h"
 #include "config/json.h"
+#include "config/locate.h"
 #include "config/read_chain.h"
-#include "config/scan.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static void locate_all(const struct json *root, const struct json *value, struct
 	struct span name, at;
 	bool is_found =
 		json_find(root, value, path, SCAN_DEPTH_MAX, &n_path, pointer, sizeof pointer) &&
-		scan_locate(text, path, n_path, &name, &at);
+		locate(text, path, n_path, &name, &at);
 	assert(is_found);
 	assert(at.start < at.end && at.end <= text.len && name.start <= at.start);
 	if (json_type(value) == JSON_STRING)
