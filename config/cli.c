@@ -132,7 +132,7 @@ static bool tell_unknown(const struct cli *cli, const char *text, int value)
 enum cli_result cli_parse(const struct cli *cli, int argc, char **argv, cli_option_fn *on_option,
 	void *owner, int *ret_n_rest)
 {
-	struct getopt_table table;
+	struct getopt_table table = { 0 };
 	make_table(cli, &table);
 	optind = 0; /* glibc: begin anew */
 	opterr = 0;

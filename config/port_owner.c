@@ -54,6 +54,7 @@ static bool holds(const char *pid, const struct inodes *inodes)
 	bool is_found = false;
 	if (folder == NULL)
 		return false;
+	/* cppcheck-suppress readdirCalled ; the stream is ours alone */
 	for (struct dirent *e = readdir(folder); e != NULL && !is_found; e = readdir(folder)) {
 		ssize_t len = readlinkat(dirfd(folder), e->d_name, link, sizeof link - 1);
 		if (len <= 0)
@@ -88,6 +89,7 @@ bool port_owner_find(uint16_t port, char *name, size_t size, long *ret_pid)
 	DIR *folder = inodes.n > 0 ? opendir("/proc") : NULL;
 	if (folder == NULL)
 		return false;
+	/* cppcheck-suppress readdirCalled ; the stream is ours alone */
 	for (struct dirent *e = readdir(folder); e != NULL && !is_found; e = readdir(folder)) {
 		char *end;
 		long pid = strtol(e->d_name, &end, 10);
