@@ -1,7 +1,8 @@
 #ifndef ACCESS_OPTIONS_H
 #define ACCESS_OPTIONS_H
 /*
- * Does: everything an access server can be told. Knows: units and defaults. Never knows: JSON, flags.
+ * Does: everything an access server can be told. Knows: units and defaults. Never knows: JSON,
+ * flags.
  */
 #include "chain/spec.h"
 #include "common/addr.h"
@@ -10,10 +11,10 @@
 struct access_listener {
 	char *name; /* or NULL; owned */
 	struct addr addr;
-	struct addr to; /* target of every connection */
+	struct addr to;                 /* target of every connection */
 	const struct chain_spec *chain; /* one of access_options.chains */
-	struct netset from; /* sources served; empty = loopback and private */
-	bool is_open; /* any source, said explicitly */
+	struct netset from;             /* sources served; empty = loopback and private */
+	bool is_open;                   /* any source, said explicitly */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 };
 
@@ -22,18 +23,16 @@ struct access_options {
 	size_t n_listen;
 	struct chain_spec **chains; /* owned */
 	size_t n_chains;
-	char *dns_servers; /* or NULL; owned */
+	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	bool logs_connections;
 	unsigned n_workers;
 	uint32_t drain_ms;
 };
 
-#define ACCESS_OPTIONS_DEFAULT           \
-	{                                \
-		.logs_connections = true, \
-		.n_workers = 1,          \
-		.drain_ms = 30000,       \
+#define ACCESS_OPTIONS_DEFAULT                                                                     \
+	{                                                                                          \
+		.logs_connections = true, .n_workers = 1, .drain_ms = 30000,                       \
 	}
 
 void access_options_deinit(struct access_options *options);

@@ -143,7 +143,8 @@ struct bytes chain_open_request(const struct chain_open *open)
 	return bytes_of(open->stack, open->stack_at[open->n_hops]);
 }
 
-/* Every later hop answers at least one block too, so that many bytes belong to answers for certain. */
+/* Every later hop answers at least one block too, so that many bytes belong to answers for certain.
+ */
 size_t chain_open_wants(const struct chain_open *open)
 {
 	return open->n_wanted - open->n_in + (open->n_hops - open->i_hop - 1) * WIRE_RESPONSE;
@@ -297,7 +298,8 @@ static size_t take(struct chain_open *o, struct bytes in)
 	return n;
 }
 
-enum chain_open_step chain_open_feed(struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms)
+enum chain_open_step chain_open_feed(
+	struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms)
 {
 	enum chain_open_step step = CHAIN_OPEN_MORE;
 	assert(in.len <= chain_open_wants(open));

@@ -19,6 +19,7 @@ struct chain_client {
 	struct resolver *resolver;
 	const struct chain_spec *spec;
 	struct wire_ephemeral *ephemeral; /* NULL for a header-only chain */
+	struct timer expiry; /* of the ephemeral pair: wiped also when nobody connects any more */
 };
 
 struct chain_session {
@@ -58,8 +59,18 @@ void chain_client_free(struct chain_client *client)
 {
 	if (client == NULL)
 		return;
+	loop_timer_stop(client->loop, &client->expiry);
 	wire_ephemeral_free(client->ephemeral);
 	free(client);
+}
+
+static void on_expiry(struct timer *timer)
+{
+	struct chain_client *client =
+		(struct chain_client *)((char *)timer - offsetof(struct chain_client, expiry));
+	uint64_t due_ms = wire_ephemeral_expire(client->ephemeral, loop_now_ms(client->loop));
+	if (due_ms != UINT64_MAX)
+		loop_timer_start(client->loop, timer, due_ms, on_expiry);
 }
 
 /* The one place where a session ends: everything it holds is let go, the stream only when it is
@@ -215,6 +226,8 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		fail_setup(s, error);
 		return;
 	}
+	if (s->client->ephemeral != NULL && !timer_is_running(&s->client->expiry))
+		on_expiry(&s->client->expiry);
 	s->written_ms = loop_now_ms(s->client->loop);
 	stream_write(s->stream, chain_open_request(s->open));
 	await(s);

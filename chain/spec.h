@@ -6,7 +6,7 @@
 #include "chain/wire_key.h"
 #include "common/addr.h"
 
-#define CHAIN_HOPS_MAX 16
+#define CHAIN_HOPS_MAX             16
 #define CHAIN_CONNECT_TIMEOUT_MS   10000
 #define CHAIN_HANDSHAKE_TIMEOUT_MS 10000
 #define CHAIN_EPHEMERAL_WINDOW_MS  60000
@@ -25,24 +25,26 @@ struct chain_hop {
 };
 
 struct chain_spec {
-	char *name; /* or NULL; owned */
+	char *name;             /* or NULL; owned */
 	struct chain_hop *hops; /* 1..CHAIN_HOPS_MAX; owned */
 	size_t n_hops;
-	bool is_header_only; /* "payload": "header-only" on the last hop: no end-to-end encryption */
-	uint32_t connect_timeout_ms; /* to the first hop; also each hop's budget for resolve + connect */
+	bool is_header_only; /* "payload": "header-only" on the last hop: no end-to-end encryption
+			      */
+	uint32_t connect_timeout_ms;   /* to the first hop; also each hop's budget for resolve +
+					  connect */
 	uint32_t handshake_timeout_ms; /* slack for the answers */
-	uint32_t idle_timeout_ms; /* of the relay; 0 = off */
-	uint32_t ephemeral_window_ms; /* 0 = a key pair per connection */
-	bool resolves_locally; /* "dns": "local" */
+	uint32_t idle_timeout_ms;      /* of the relay; 0 = off */
+	uint32_t ephemeral_window_ms;  /* 0 = a key pair per connection */
+	bool resolves_locally;         /* "dns": "local" */
 	bool has_target;
 	struct addr target;
 };
 
-#define CHAIN_SPEC_DEFAULT                                         \
-	{                                                          \
-		.connect_timeout_ms = CHAIN_CONNECT_TIMEOUT_MS,    \
-		.handshake_timeout_ms = CHAIN_HANDSHAKE_TIMEOUT_MS, \
-		.ephemeral_window_ms = CHAIN_EPHEMERAL_WINDOW_MS,  \
+#define CHAIN_SPEC_DEFAULT                                                                         \
+	{                                                                                          \
+		.connect_timeout_ms = CHAIN_CONNECT_TIMEOUT_MS,                                    \
+		.handshake_timeout_ms = CHAIN_HANDSHAKE_TIMEOUT_MS,                                \
+		.ephemeral_window_ms = CHAIN_EPHEMERAL_WINDOW_MS,                                  \
 	}
 
 /** chain_spec_free() - frees what it owns and @spec itself. NULL ok. */

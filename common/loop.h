@@ -57,7 +57,8 @@ void loop_defer(struct loop *loop, struct task *task, task_fn *fn);
 enum {
 	READY_IN = 1,
 	READY_OUT = 2,
-	READY_RDHUP = 4, /* peer sent FIN (also seen while not reading), or both directions have ended */
+	READY_RDHUP =
+		4, /* peer sent FIN (also seen while not reading), or both directions have ended */
 	READY_ERR = 8, /* EPOLLERR */
 };
 struct poll;

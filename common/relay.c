@@ -127,7 +127,8 @@ static void way_done(struct relay *r, struct way *w)
 		end(r, other == &r->ways[0] ? RELAY_END_A : RELAY_END_B, 0);
 }
 
-/* The second end of two needs no shutdown of its own: everything has been read, so close() sends the FIN. */
+/* The second end of two needs no shutdown of its own: everything has been read, so close() sends
+ * the FIN. */
 static void pass_end(struct relay *r, struct way *w)
 {
 	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];

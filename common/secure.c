@@ -106,7 +106,8 @@ static int keep_plain(struct secure *s, struct bytes plain)
 	return 0;
 }
 
-/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM. */
+/* Delivers @plain; what is beyond a limit is kept until the next read_start. Return: 0, ERR_NOMEM.
+ */
 static int deliver_or_keep(struct secure *s, struct bytes plain)
 {
 	size_t n = s->plain == NULL ? deliver(s, plain) : 0;

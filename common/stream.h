@@ -118,9 +118,11 @@ static inline void stream_abort(struct stream *s)
  * owner. */
 void stream_drop(struct stream *s);
 
-/** stream_is_stalled() - whether the peer's host has acknowledged nothing for 20 s although bytes are out and its
- * window is open (docs/protocol.md 2.7.6). To be asked about once a second; cheap while nothing moves.
- * @is_quiet: nothing has moved for a minute; a vanished peer may then be noticed later (decisions/0007). */
+/** stream_is_stalled() - whether the peer's host has acknowledged nothing for 20 s although bytes
+ * are out and its window is open (docs/protocol.md 2.7.6). To be asked about once a second; cheap
+ * while nothing moves.
+ * @is_quiet: nothing has moved for a minute; a vanished peer may then be noticed later
+ * (decisions/0007). */
 static inline bool stream_is_stalled(struct stream *s, uint64_t now_ms, bool is_quiet)
 {
 	return s->ops->is_stalled(s, now_ms, is_quiet);

@@ -32,10 +32,10 @@ struct tcp {
 	struct poll poll;
 	struct task closed;
 	struct out *out;
-	uint64_t read_left;        /* 0 = reading is stopped */
+	uint64_t read_left;                /* 0 = reading is stopped */
 	const struct keepalive *keepalive; /* what is set; NULL = none yet */
-	uint64_t stalled_since_ms; /* 0 = not stalled */
-	uint32_t acked;            /* low half of tcpi_bytes_acked at the last look */
+	uint64_t stalled_since_ms;         /* 0 = not stalled */
+	uint32_t acked;                    /* low half of tcpi_bytes_acked at the last look */
 	uint8_t state;
 	bool is_readable, is_writable;
 	bool has_hung_up; /* the peer's FIN is in the receive queue */
@@ -44,7 +44,7 @@ struct tcp {
 	bool watches_hangup;
 	bool wants_drained;
 	bool wants_shutdown, is_shut;
-	bool may_be_unacked; /* bytes went out since all were known to be acknowledged */
+	bool may_be_unacked;  /* bytes went out since all were known to be acknowledged */
 	bool is_cut_on_death; /* SO_LINGER 0 is set */
 };
 
@@ -390,7 +390,8 @@ void tcp_cut_on_death(struct stream *s)
 struct keepalive {
 	int idle_s, interval_s, n_probes;
 };
-static const struct keepalive keepalive_brisk = { 10, 3, 3 }; /* gone within 19 s: bytes were moving lately */
+static const struct keepalive keepalive_brisk = { 10, 3,
+	3 }; /* gone within 19 s: bytes were moving lately */
 static const struct keepalive keepalive_calm = { 60, 10, 3 };
 
 /* Set when a connection is old enough to be asked about, so that short ones never pay for it. */
@@ -406,12 +407,21 @@ static void set_keepalive(struct tcp *t, const struct keepalive *k)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &k->idle_s, sizeof k->idle_s);
 }
 
-/* Whether bytes wait for the peer's host although it would take them. A zero window is no stall: a reader that
- * pauses answers every probe. Bytes that cannot even be sent (a local firewall) count while a whole segment would
- * fit the window; a smaller window may belong to a reader that pauses. */
+/* A shut window is no stall while the peer's host answers the probes: each answer takes the count
+ * back to zero. */
+static bool is_probed_in_vain(const struct tcp_info *info)
+{
+	return info->tcpi_probes >= 2 && info->tcpi_last_ack_recv >= STALL_MS;
+}
+
+/* Whether bytes wait for the peer's host although it would take them. A zero window is no stall: a
+ * reader that pauses answers every probe. Bytes that cannot even be sent (a local firewall) count
+ * while a whole segment would fit the window; a smaller window may belong to a reader that pauses.
+ */
 static bool waits_for_peer(const struct tcp_info *info, socklen_t len)
 {
-	bool tells_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info->tcpi_snd_wnd;
+	bool tells_window =
+		len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info->tcpi_snd_wnd;
 	if (!tells_window)
 		return info->tcpi_unacked > 0 && info->tcpi_probes == 0;
 	if (info->tcpi_unacked > 0)
@@ -436,6 +446,8 @@ static bool tcp_is_stalled(struct stream *s, uint64_t now_ms, bool is_quiet)
 		return false;
 	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0 && t->out == NULL)
 		t->may_be_unacked = false;
+	if (is_probed_in_vain(&info))
+		return true;
 	uint32_t acked = (uint32_t)info.tcpi_bytes_acked;
 	if (!waits_for_peer(&info, len) || acked != t->acked || t->stalled_since_ms == 0) {
 		t->acked = acked;

@@ -16,11 +16,12 @@ NODISCARD int tcp_open_fd(struct loop *loop, int fd, struct stream **ret);
  * tcp_connect() - starts a connection to @to; CONNECTED or FAILED follows. The caller has a
  * deadline. Sets TCP_NODELAY. Return: 0, or -errno (EMFILE, ENETUNREACH …) and no stream.
  */
-NODISCARD int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first, stream_fn *fn,
-	void *owner, struct stream **ret);
+NODISCARD int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first,
+	stream_fn *fn, void *owner, struct stream **ret);
 
-/** tcp_write_more() - like stream_write(), but the kernel may hold the bytes back for what follows, at most 200 ms
- * (MSG_MORE). For a response header that is of no use to the client before the next one (decisions/0005). */
+/** tcp_write_more() - like stream_write(), but the kernel may hold the bytes back for what follows,
+ * at most 200 ms (MSG_MORE). For a response header that is of no use to the client before the next
+ * one (decisions/0005). */
 void tcp_write_more(struct stream *s, struct bytes data);
 /** tcp_is() - whether @s is a plain TCP stream (then its descriptor may be spliced). */
 bool tcp_is(const struct stream *s);
@@ -30,8 +31,9 @@ int tcp_has_input(struct stream *s);
 /** tcp_watch_hangup() - while not reading: report the peer's FIN as EOF at once, although unread
  * bytes hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. */
 void tcp_watch_hangup(struct stream *s, bool is_on);
-/** tcp_cut_on_death() - from now on the kernel resets the connection if this process dies (SO_LINGER 0), so that a
- * stream that was cut never looks like one that ended. stream_close() still ends in order (decisions/0006). */
+/** tcp_cut_on_death() - from now on the kernel resets the connection if this process dies
+ * (SO_LINGER 0), so that a stream that was cut never looks like one that ended. stream_close()
+ * still ends in order (decisions/0006). */
 void tcp_cut_on_death(struct stream *s);
 bool tcp_peer(const struct stream *s, union addr_sock *ret);
 

@@ -131,7 +131,7 @@ static void finish(void *worker)
 	close_listeners(server);
 	if (server->is_watching)
 		local_addresses_unwatch(server->hop->local);
-	wire_ephemeral_free(w->ephemeral);
+	hop_worker_forget(w);
 	drain_free(w->drain);
 	relay_group_free(w->relays);
 	resolver_free(w->resolver);

@@ -12,17 +12,17 @@
 #define HOP_DIAL_TIMEOUT_MS   10000
 
 struct hop_user_key {
-	struct wire_key *key; /* owned */
+	struct wire_key *key;                 /* owned */
 	uint64_t not_before_ms, not_after_ms; /* unix ms; 0 and UINT64_MAX = always */
 };
 
 struct hop_user {
-	char *name; /* owned */
+	char *name;                /* owned */
 	struct hop_user_key *keys; /* owned, ≥ 1 */
 	size_t n_keys;
 	struct netset allow, deny; /* empty allow = the hop's */
 	bool has_allow;
-	uint32_t max_connections; /* 0 = none */
+	uint32_t max_connections;         /* 0 = none */
 	uint32_t max_connects_per_second; /* 0 = none */
 };
 
@@ -37,15 +37,15 @@ struct hop_options {
 	struct hop_user *users; /* owned */
 	size_t n_users;
 	struct netset allow, deny; /* of all users */
-	char *replay_file; /* or NULL = memory; owned */
+	char *replay_file;         /* or NULL = memory; owned */
 	bool is_replay_strict;
 	uint32_t replay_quota; /* 0 = default */
-	char *dns_servers; /* comma-separated, or NULL = system; owned */
+	char *dns_servers;     /* comma-separated, or NULL = system; owned */
 	uint32_t header_timeout_ms, dial_timeout_ms;
 	struct relay_options relay;
-	uint32_t max_connections; /* 0 = none */
+	uint32_t max_connections;            /* 0 = none */
 	uint32_t max_connections_per_source; /* 0 = none */
-	uint32_t max_handshakes_per_second; /* 0 = none */
+	uint32_t max_handshakes_per_second;  /* 0 = none */
 	uint32_t ephemeral_window_ms;
 	enum hop_on_bad on_bad;
 	bool logs_connections; /* one line per finished connection */
@@ -53,20 +53,17 @@ struct hop_options {
 	uint32_t drain_ms;
 };
 
-#define HOP_OPTIONS_DEFAULT                                  \
-	{                                                    \
-		.header_timeout_ms = HOP_HEADER_TIMEOUT_MS,  \
-		.dial_timeout_ms = HOP_DIAL_TIMEOUT_MS,      \
-		.relay = RELAY_OPTIONS_DEFAULT,              \
-		.ephemeral_window_ms = 60000,                \
-		.logs_connections = true,                    \
-		.n_workers = 1,                              \
-		.drain_ms = 30000,                           \
+#define HOP_OPTIONS_DEFAULT                                                                        \
+	{                                                                                          \
+		.header_timeout_ms = HOP_HEADER_TIMEOUT_MS,                                        \
+		.dial_timeout_ms = HOP_DIAL_TIMEOUT_MS, .relay = RELAY_OPTIONS_DEFAULT,            \
+		.ephemeral_window_ms = 60000, .logs_connections = true, .n_workers = 1,            \
+		.drain_ms = 30000,                                                                 \
 	}
 
 void hop_options_deinit(struct hop_options *options);
-/** hop_options_check() - at least one listener and user; no two equal user keys or key ids; at most 2 mask keys.
- * Return: NULL, or what is wrong (static or in @text). */
+/** hop_options_check() - at least one listener and user; no two equal user keys or key ids; at most
+ * 2 mask keys. Return: NULL, or what is wrong (static or in @text). */
 const char *hop_options_check(const struct hop_options *options, char *text, size_t size);
 
 #endif

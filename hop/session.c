@@ -219,7 +219,8 @@ static int open_payload(struct hop_session *s, const struct hop_reply *reply, st
 	return error;
 }
 
-/* A middle hop has the next header in hand; behind all others nothing may come before the answer. */
+/* A middle hop has the next header in hand; behind all others nothing may come before the answer.
+ */
 static bool is_addressed_last(const struct wire_request *r)
 {
 	return r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
@@ -242,7 +243,8 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	if (is_addressed_last(s->opening->header.request))
 		stream_write(s->client, bytes_of(reply->bytes, reply->len));
 	else
-		tcp_write_more(s->client, bytes_of(reply->bytes, reply->len)); /* the next hop's answer follows */
+		tcp_write_more(s->client,
+			bytes_of(reply->bytes, reply->len)); /* the next hop's answer follows */
 	int error = open_payload(s, reply, &payload);
 	if (error != 0) {
 		stream_drop(next);
@@ -366,6 +368,23 @@ static void start_dial(struct hop_session *s)
 		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 }
 
+static void on_expiry(struct timer *timer)
+{
+	struct hop_worker *w =
+		(struct hop_worker *)((char *)timer - offsetof(struct hop_worker, expiry));
+	uint64_t due_ms = wire_ephemeral_expire(w->ephemeral, loop_now_ms(w->loop));
+	if (due_ms != UINT64_MAX)
+		loop_timer_start(w->loop, timer, due_ms, on_expiry);
+}
+
+void hop_worker_forget(struct hop_worker *worker)
+{
+	if (worker->loop != NULL)
+		loop_timer_stop(worker->loop, &worker->expiry);
+	wire_ephemeral_free(worker->ephemeral);
+	worker->ephemeral = NULL;
+}
+
 /* Line 16: the exit's half of the key agreement. Return: false after an answer was given. */
 static bool agree(struct hop_session *s)
 {
@@ -377,6 +396,8 @@ static bool agree(struct hop_session *s)
 		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 		return false;
 	}
+	if (!timer_is_running(&s->worker->expiry))
+		on_expiry(&s->worker->expiry);
 	if (!wire_pair_agree(o->pair, o->header.request->eph, o->ss)) {
 		refuse(s, STATUS_BAD_REQUEST, 48);
 		return false;

@@ -17,6 +17,7 @@
 #include "common/addr.h"
 #include "common/drain.h"
 #include "common/local.h"
+#include "common/loop.h"
 #include "common/quota.h"
 #include "common/relay.h"
 #include "common/replay.h"
@@ -42,6 +43,7 @@ struct hop_worker {
 	struct relay_group *relays;
 	struct drain *drain;
 	struct wire_ephemeral *ephemeral;
+	struct timer expiry; /* of the ephemeral pair: wiped also when nobody connects any more */
 	struct hop_session *sessions;
 	unsigned i_worker;
 	uint32_t n_accepted;
@@ -52,6 +54,8 @@ struct hop_worker {
 /** hop_session_start() - takes @client, just accepted from @peer. */
 void hop_session_start(
 	struct hop_worker *worker, struct stream *client, const union addr_sock *peer);
+/** hop_worker_forget() - frees worker->ephemeral and stops its timer; after the last session. */
+void hop_worker_forget(struct hop_worker *worker);
 /** hop_session_stop() - ends it now. */
 void hop_session_stop(struct hop_session *session);
 /** hop_sessions_drain() - ends the sessions that have not begun (no header yet). */

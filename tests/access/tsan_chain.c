@@ -18,12 +18,12 @@
 #define N_CLIENTS     4
 #define N_CONNECTIONS 100
 
-#define CHECK(condition)                                                                \
-	do {                                                                            \
-		if (!(condition)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			exit(1);                                                        \
-		}                                                                       \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);            \
+			exit(1);                                                                   \
+		}                                                                                  \
 	} while (0)
 
 /* A server thread, and the port it came up on. */
@@ -128,7 +128,8 @@ static void *echo(void *arg)
 
 static void *talk(void *arg)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	to.sin_port = htons(*(uint16_t *)arg);
 	for (int i = 0; i < N_CONNECTIONS; i++) {
 		char out[64], in[64];
@@ -145,7 +146,8 @@ static void *talk(void *arg)
 
 static int listen_somewhere(uint16_t *ret_port)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof at;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	CHECK(bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 256) == 0);
@@ -171,10 +173,13 @@ int main(void)
 	for (int i = 0; i < 2; i++) {
 		start(&hops[i], run_hop);
 		chain_hops[i].key = new_key(i + 1);
-		chain_hops[i].addr = (struct addr) { .kind = ADDR_IP4, .ip = { 127, 0, 0, 1 }, .port = hops[i].port };
+		chain_hops[i].addr = (struct addr){
+			.kind = ADDR_IP4, .ip = { 127, 0, 0, 1 }, .port = hops[i].port
+		};
 	}
 	access.chain = &spec;
-	access.target = (struct addr) { .kind = ADDR_IP4, .ip = { 127, 0, 0, 1 }, .port = origin_port };
+	access.target =
+		(struct addr){ .kind = ADDR_IP4, .ip = { 127, 0, 0, 1 }, .port = origin_port };
 	start(&access, run_access);
 	for (int i = 0; i < N_CLIENTS; i++)
 		CHECK(pthread_create(&clients[i], NULL, talk, &access.port) == 0);

@@ -1,4 +1,5 @@
-/* The record stream: splits, flips, ends, key updates. The stream contract itself is in tests/conformance. */
+/* The record stream: splits, flips, ends, key updates. The stream contract itself is in
+ * tests/conformance. */
 #include "common/secure.h"
 #include "tests/support/pair.h"
 #include "tests/support/streams.h"
@@ -28,7 +29,7 @@ static void set_up(struct world *w, enum record_cipher cipher, uint64_t update_a
 	struct stream *a, *b;
 	struct secure_options o = options_of(true, cipher);
 	o.key_update_records = update_after;
-	*w = (struct world) { .loop = NULL };
+	*w = (struct world){ .loop = NULL };
 	cr_assert_eq(record_start(), 0);
 	cr_assert_eq(loop_new(&w->loop), 0);
 	cr_assert_eq(pair_new(w->loop, 1 << 20, &a, &b), 0);
@@ -169,7 +170,9 @@ Test(secure, more_than_32_empty_records_are_bad)
 		struct secure_options o = options_of(false, RECORD_AES_128_GCM);
 		size_t n = 0;
 		set_up(&w, RECORD_AES_128_GCM, 0);
-		cr_assert_eq(record_key_new(RECORD_AES_128_GCM, o.secret_out, "hc1-rec_", true, &key), 0);
+		cr_assert_eq(
+			record_key_new(RECORD_AES_128_GCM, o.secret_out, "hc1-rec_", true, &key),
+			0);
 		for (int i = 0; i < RECORD_MAX_EMPTY + extra; i++)
 			n += (size_t)record_seal(key, RECORD_DATA, bytes_of("", 0), all + n);
 		record_key_free(key);

@@ -1,5 +1,5 @@
-/* A hop's header against the client's side of it, without a socket: chain/open.h writes, hop/header.h reads,
- * hop/reply.h answers, chain/open.h reads. */
+/* A hop's header against the client's side of it, without a socket: chain/open.h writes,
+ * hop/header.h reads, hop/reply.h answers, chain/open.h reads. */
 #include "chain/open.h"
 #include "common/record.h"
 #include "hop/header.h"
@@ -33,7 +33,7 @@ static struct wire_key *new_key(const uint8_t mask, const uint8_t user)
 static void set_up(struct world *w, bool is_header_only)
 {
 	struct replay_options memory = { .path = NULL };
-	*w = (struct world) { .options = HOP_OPTIONS_DEFAULT, .spec = CHAIN_SPEC_DEFAULT };
+	*w = (struct world){ .options = HOP_OPTIONS_DEFAULT, .spec = CHAIN_SPEC_DEFAULT };
 	cr_assert_eq(seal_start(), 0);
 	cr_assert_eq(record_start(), 0);
 	w->options.users = calloc(1, sizeof *w->options.users);
@@ -41,11 +41,12 @@ static void set_up(struct world *w, bool is_header_only)
 	w->options.users[0].name = strdup("me");
 	w->options.users[0].keys = calloc(1, sizeof *w->options.users[0].keys);
 	w->options.users[0].n_keys = 1;
-	w->options.users[0].keys[0]
-		= (struct hop_user_key) { .key = new_key(1, 2), .not_before_ms = 0, .not_after_ms = UINT64_MAX };
+	w->options.users[0].keys[0] = (struct hop_user_key){
+		.key = new_key(1, 2), .not_before_ms = 0, .not_after_ms = UINT64_MAX
+	};
 	cr_assert_eq(hop_users_new(&w->options, &w->users), 0);
 	cr_assert_eq(replay_open(&memory, NOW_MS - 60000, 1000, &w->replay), 0);
-	w->context = (struct hop_header_context) { .users = w->users, .replay = w->replay };
+	w->context = (struct hop_header_context){ .users = w->users, .replay = w->replay };
 	w->spec.hops = calloc(1, sizeof *w->spec.hops);
 	w->spec.n_hops = 1;
 	w->spec.hops[0].key = new_key(1, 2);
@@ -78,7 +79,8 @@ static struct chain_open *ask(struct world *w)
 }
 
 /* Feeds @bytes in pieces of @piece, as the session does: never more than wanted. */
-static enum hop_header_step feed(struct world *w, struct hop_header *h, struct bytes in, size_t piece, uint64_t wall_ms)
+static enum hop_header_step feed(
+	struct world *w, struct hop_header *h, struct bytes in, size_t piece, uint64_t wall_ms)
 {
 	enum hop_header_step step = HOP_HEADER_MORE;
 	while (in.len > 0 && step == HOP_HEADER_MORE) {
@@ -98,7 +100,8 @@ Test(header, a_request_is_read_in_pieces_of_any_size)
 		set_up(&w, false);
 		struct chain_open *open = ask(&w);
 		hop_header_init(&h);
-		cr_assert_eq(feed(&w, &h, chain_open_request(open), piece, NOW_MS), HOP_HEADER_OK, "piece %zu", piece);
+		cr_assert_eq(feed(&w, &h, chain_open_request(open), piece, NOW_MS), HOP_HEADER_OK,
+			"piece %zu", piece);
 		cr_expect_str_eq(h.request->to.name, "example.org");
 		cr_expect_eq(h.request->to.port, 443);
 		cr_expect_str_eq(h.entry->user->name, "me");
@@ -136,7 +139,8 @@ Test(header, every_flipped_bit_is_silence)
 		memcpy(r, chain_open_request(open).ptr, sizeof r);
 		r[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		hop_header_init(&h);
-		cr_expect_eq(feed(&w, &h, bytes_of(r, sizeof r), 128, NOW_MS), HOP_HEADER_SILENT, "bit %zu", bit);
+		cr_expect_eq(feed(&w, &h, bytes_of(r, sizeof r), 128, NOW_MS), HOP_HEADER_SILENT,
+			"bit %zu", bit);
 		hop_header_deinit(&h);
 		chain_open_free(open);
 	}
@@ -176,8 +180,9 @@ Test(header, the_clock_window_has_its_edges)
 		set_up(&w, false);
 		struct chain_open *open = ask(&w);
 		hop_header_init(&h);
-		cr_expect_eq(feed(&w, &h, chain_open_request(open), 128, NOW_MS + (uint64_t)rows[i].off_ms), rows[i].step,
-			"off %lld", (long long)rows[i].off_ms);
+		cr_expect_eq(feed(&w, &h, chain_open_request(open), 128,
+				     NOW_MS + (uint64_t)rows[i].off_ms),
+			rows[i].step, "off %lld", (long long)rows[i].off_ms);
 		if (rows[i].step == HOP_HEADER_SILENT)
 			cr_expect_eq(h.reason, HOP_REASON_CLOCK);
 		hop_header_deinit(&h);
@@ -205,21 +210,23 @@ Test(header, a_key_outside_its_dates_is_silence)
 }
 
 /* Answers @open's request the way a session does. */
-static void answer(struct world *w, const struct chain_open *open, uint8_t status, struct hop_reply *reply,
-	struct wire_secrets *ret_secrets)
+static void answer(struct world *w, const struct chain_open *open, uint8_t status,
+	struct hop_reply *reply, struct wire_secrets *ret_secrets)
 {
 	struct hop_header h;
 	uint8_t ss[32] = { 0 };
 	struct wire_pair *pair = NULL;
 	hop_header_init(&h);
 	cr_assert_eq(feed(w, &h, chain_open_request(open), 128, NOW_MS), HOP_HEADER_OK);
-	*reply = (struct hop_reply) { .response = { .status = status, .connect_us = 12300 } };
+	*reply = (struct hop_reply){ .response = { .status = status, .connect_us = 12300 } };
 	if (h.request->flags & WIRE_FS) {
 		pair = wire_pair_acquire(w->exit, 0);
 		cr_assert_not_null(pair);
 		cr_assert(wire_pair_agree(pair, h.request->eph, ss));
 	}
-	cr_assert_eq(hop_reply_seal(reply, &h, pair != NULL ? wire_pair_public(pair) : NULL, NOW_MS + 7000), 0);
+	cr_assert_eq(hop_reply_seal(reply, &h, pair != NULL ? wire_pair_public(pair) : NULL,
+			     NOW_MS + 7000),
+		0);
 	if (status == STATUS_OK && (h.request->flags & WIRE_E2E))
 		hop_reply_secrets(reply, &h, ss, ret_secrets);
 	wire_pair_release(pair);
@@ -248,7 +255,8 @@ Test(header, both_ends_derive_the_same_secrets)
 		set_up(&w, false);
 		struct chain_open *open = ask(&w);
 		answer(&w, open, STATUS_OK, &reply, &theirs);
-		cr_assert_eq(listen_to(open, bytes_of(reply.bytes, reply.len), piece), CHAIN_OPEN_DONE);
+		cr_assert_eq(
+			listen_to(open, bytes_of(reply.bytes, reply.len), piece), CHAIN_OPEN_DONE);
 		cr_assert(chain_open_secrets(open, &cipher, &ours));
 		cr_expect_eq(cipher, reply.response.cipher);
 		cr_expect_arr_eq(ours.up, theirs.up, 32);
@@ -283,7 +291,8 @@ Test(header, every_flipped_bit_of_the_answer_fails_the_chain)
 		struct chain_open *open = ask(&w);
 		answer(&w, open, STATUS_OK, &reply, &secrets);
 		reply.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		cr_expect_eq(listen_to(open, bytes_of(reply.bytes, reply.len), 96), CHAIN_OPEN_FAILED, "bit %zu", bit);
+		cr_expect_eq(listen_to(open, bytes_of(reply.bytes, reply.len), 96),
+			CHAIN_OPEN_FAILED, "bit %zu", bit);
 		cr_expect_eq(chain_open_error(open)->stage, CHAIN_ANSWER);
 		chain_open_free(open);
 	}
@@ -297,10 +306,13 @@ Test(header, a_status_is_told_in_words)
 		int exit_code;
 		const char *slug, *words;
 	} rows[] = {
-		{ STATUS_REFUSED, 8, "refused", "hop 1 could not reach example.org:443: refused after" },
+		{ STATUS_REFUSED, 8, "refused",
+			"hop 1 could not reach example.org:443: refused after" },
 		{ STATUS_LIMIT, 8, "limit", "hop 1 (192.0.2.1:7000): limit" },
-		{ STATUS_DENIED_LOOPBACK, 8, "denied-loopback", "hop 1 refused example.org:443: denied-loopback" },
-		{ STATUS_RESOLVE_FAIL, 8, "resolve-fail", "hop 1 could not reach example.org:443: resolve-fail" },
+		{ STATUS_DENIED_LOOPBACK, 8, "denied-loopback",
+			"hop 1 refused example.org:443: denied-loopback" },
+		{ STATUS_RESOLVE_FAIL, 8, "resolve-fail",
+			"hop 1 could not reach example.org:443: resolve-fail" },
 	};
 	for (size_t i = 0; i < 4; i++) {
 		struct world w;
@@ -309,7 +321,8 @@ Test(header, a_status_is_told_in_words)
 		set_up(&w, false);
 		struct chain_open *open = ask(&w);
 		answer(&w, open, rows[i].status, &reply, NULL);
-		cr_assert_eq(listen_to(open, bytes_of(reply.bytes, reply.len), 96), CHAIN_OPEN_FAILED);
+		cr_assert_eq(
+			listen_to(open, bytes_of(reply.bytes, reply.len), 96), CHAIN_OPEN_FAILED);
 		const struct chain_error *e = chain_open_error(open);
 		cr_expect_eq(e->stage, CHAIN_STATUS);
 		cr_expect_eq(chain_error_exit_code(e), rows[i].exit_code);
@@ -327,10 +340,12 @@ Test(header, another_protocol_is_recognised_before_96_bytes)
 	char text[512];
 	set_up(&w, false);
 	struct chain_open *open = ask(&w);
-	cr_assert_eq(listen_to(open, bytes_of("SSH-2.0-OpenSSH_9.2p1\r\n", 23), 96), CHAIN_OPEN_FAILED);
+	cr_assert_eq(
+		listen_to(open, bytes_of("SSH-2.0-OpenSSH_9.2p1\r\n", 23), 96), CHAIN_OPEN_FAILED);
 	cr_expect_str_eq(chain_error_slug(chain_open_error(open)), "not-a-hop");
-	cr_expect(strstr(chain_error_print(chain_open_error(open), text, sizeof text), "an ssh server") != NULL, "%s",
-		text);
+	cr_expect(strstr(chain_error_print(chain_open_error(open), text, sizeof text),
+			  "an ssh server") != NULL,
+		"%s", text);
 	chain_open_free(open);
 	tear_down(&w);
 }
@@ -346,7 +361,8 @@ Test(header, silence_is_told_in_words)
 	cr_expect_str_eq(chain_error_slug(&error), "no-answer");
 	cr_expect_eq(chain_error_exit_code(&error), 7);
 	chain_error_print(&error, text, sizeof text);
-	cr_expect(strstr(text, "wrong key, clock more than 30 s off, or not one of ours") != NULL, "%s", text);
+	cr_expect(strstr(text, "wrong key, clock more than 30 s off, or not one of ours") != NULL,
+		"%s", text);
 	chain_open_free(open);
 	tear_down(&w);
 }

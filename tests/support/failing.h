@@ -1,7 +1,8 @@
 #ifndef TESTS_SUPPORT_FAILING_H
 #define TESTS_SUPPORT_FAILING_H
 /*
- * Does: an allocator that fails the n-th call. Link the test with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc.
+ * Does: an allocator that fails the n-th call. Link the test with
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc.
  */
 #include <stdbool.h>
 

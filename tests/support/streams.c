@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define SINK_SIZE 4096
+
 #define CHECK(condition)                                                                           \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
@@ -82,6 +84,11 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 void sink_take(struct sink *sink, struct stream *stream)
 {
 	sink->stream = stream;
+	if (sink->data == NULL) { /* now, so that small tests allocate nothing later */
+		sink->size = SINK_SIZE;
+		sink->data = malloc(sink->size);
+		CHECK(sink->data != NULL);
+	}
 	stream_own(stream, on_event, sink);
 }
 
