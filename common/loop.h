@@ -75,7 +75,8 @@ NODISCARD int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn
 /** poll_remove() - no callback any more; close(fd) by the owner takes it out of the kernel's set.
  * @poll's memory must live until the deferred calls of this turn have run. */
 void poll_remove(struct loop *loop, struct poll *poll);
-/** poll_again() - repeats @events next turn, before blocking. */
+/** poll_again() - repeats @events once after the present batch of events, before blocking; asked
+ * for during that, in the next turn. */
 void poll_again(struct loop *loop, struct poll *poll, unsigned events);
 
 /** loop_wake() - from any thread: @fn of loop_on_wake() runs soon on the loop's thread. */
