@@ -91,6 +91,12 @@ static void abort_client(struct access_session *s)
 	stream_abort(s->client);
 }
 
+static void end_early(struct access_session *s, const char *end)
+{
+	log_end(s, end, 0, 0);
+	abort_client(s);
+}
+
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner)
 {
@@ -98,8 +104,7 @@ static void on_client(
 	(void)data;
 	switch (event) {
 	case STREAM_FAILED:
-		log_end(s, err_name(client->error), 0, 0);
-		abort_client(s);
+		end_early(s, err_name(client->error));
 		return;
 	case STREAM_CLOSED:
 		finish(s);
@@ -135,8 +140,7 @@ static void on_chain_failed(struct access_session *s, const struct chain_error *
 		worker_of(s)->i_worker, s->id, error->hop, (int)error->stage,
 		chain_error_slug(error),
 		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
-	log_end(s, chain_error_slug(error), 0, 0);
-	abort_client(s);
+	end_early(s, chain_error_slug(error));
 }
 
 static void on_chain(struct stream *payload, const struct chain_error *error, void *owner)
@@ -154,7 +158,7 @@ static void on_chain(struct stream *payload, const struct chain_error *error, vo
 		    &s->relay) == 0)
 		return;
 	stream_drop(payload);
-	abort_client(s);
+	end_early(s, "local");
 }
 
 static bool is_served(const struct access_listener *listener, const union addr_sock *peer)
@@ -209,7 +213,7 @@ void access_session_start(
 		return;
 	}
 	if (chain_session_start(ingress->chain, &ingress->options->to, on_chain, s, &s->chain) != 0)
-		abort_client(s);
+		end_early(s, "local");
 }
 
 void access_sessions_stop(struct access_worker *worker)
@@ -218,7 +222,7 @@ void access_sessions_stop(struct access_worker *worker)
 	DL_FOREACH (worker->sessions, s) {
 		if (s->state == STATE_RELAY)
 			relay_stop(s->relay);
-		else
-			abort_client(s);
+		else if (s->state == STATE_CHAIN)
+			end_early(s, "stopped");
 	}
 }

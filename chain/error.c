@@ -117,10 +117,18 @@ static void print_answer(struct text *t, const struct chain_error *e)
 	} else {
 		add(t, "connected");
 	}
-	add(t,
-		", but hop %u did not answer%s %" PRIu32
-		" ms: wrong key, clock more than 30 s off, or not one of ours",
-		e->hop, e->code == ERR_TIMEOUT ? " within" : ": it closed after", e->elapsed_ms);
+	if (e->code == ERR_BAD_RECORD)
+		add(t,
+			", but what hop %u answered after %" PRIu32
+			" ms is no answer to our header: "
+			"wrong key, or not one of ours",
+			e->hop, e->elapsed_ms);
+	else
+		add(t,
+			", but hop %u did not answer%s %" PRIu32
+			" ms: wrong key, clock more than 30 s off, or not one of ours",
+			e->hop, e->code == ERR_TIMEOUT ? " within" : ": it closed after",
+			e->elapsed_ms);
 	if (e->clock_skew_ms >= 5000 || e->clock_skew_ms <= -5000)
 		add(t, "; the clock here is %" PRId64 " s %s that of hop %u",
 			(e->clock_skew_ms > 0 ? e->clock_skew_ms : -e->clock_skew_ms) / 1000,

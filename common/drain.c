@@ -23,7 +23,7 @@ struct drain {
 	struct loop *loop;
 	struct drain_limits limits;
 	struct drained *silent, *ending;
-	unsigned n_silent;
+	unsigned n_silent, n_ending;
 	drain_empty_fn *on_empty;
 	void *owner;
 };
@@ -77,6 +77,13 @@ static void on_timeout(struct timer *timer)
 	end((struct drained *)((char *)timer - offsetof(struct drained, timer)));
 }
 
+/* One more is ending: beyond the limit the oldest goes at once. */
+static void bound_ending(struct drain *drain)
+{
+	if (++drain->n_ending > DRAIN_MAX_STREAMS)
+		end(drain->ending);
+}
+
 /* From silence to the end: FIN, a last second of discarding, close. */
 static void finish(struct drained *d)
 {
@@ -89,7 +96,8 @@ static void finish(struct drained *d)
 	DL_APPEND(drain->ending, d);
 	drain->n_silent--;
 	d->is_silent = false;
-	d->n_left = DRAIN_LINGER_BYTES;
+	d->n_left = UINT64_MAX; /* time alone ends it */
+	bound_ending(drain);
 	stream_shutdown(d->stream);
 	loop_timer_start(drain->loop, &d->timer, LAST_MS, on_timeout);
 }
@@ -108,6 +116,7 @@ static void on_closed(struct drained *d)
 		drain->n_silent--;
 	} else {
 		DL_DELETE(drain->ending, d);
+		drain->n_ending--;
 	}
 	free(d);
 	if (drain_is_empty(drain))
@@ -178,16 +187,23 @@ void drain_linger(struct drain *drain, struct stream *stream)
 		return;
 	DL_APPEND(drain->ending, d);
 	d->n_left = DRAIN_LINGER_BYTES;
+	bound_ending(drain);
 	stream_shutdown(stream);
 	stream_read_start(stream);
 	loop_timer_start(drain->loop, &d->timer, DRAIN_LINGER_MS, on_timeout);
 }
 
-void drain_stop(struct drain *drain)
+void drain_stop_silent(struct drain *drain)
 {
 	struct drained *d;
 	DL_FOREACH (drain->silent, d)
 		end(d);
+}
+
+void drain_stop(struct drain *drain)
+{
+	struct drained *d;
+	drain_stop_silent(drain);
 	DL_FOREACH (drain->ending, d)
 		end(d);
 }

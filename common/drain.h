@@ -7,7 +7,8 @@
  */
 #include "common/stream.h"
 
-#define DRAIN_MAX_STREAMS  1024 /* in silent drain at once; a further one ends the oldest */
+#define DRAIN_MAX_STREAMS                                                                          \
+	1024 /* in silent drain at once, and as many ending; one more ends the oldest */
 #define DRAIN_LINGER_BYTES (64 * 1024)
 #define DRAIN_LINGER_MS    5000
 
@@ -27,6 +28,9 @@ NODISCARD int drain_new(struct loop *loop, struct drain_limits limits, drain_emp
 /** drain_free() - asserts that drain_is_empty(). NULL ok. */
 void drain_free(struct drain *drain);
 bool drain_is_empty(const struct drain *drain);
+/** drain_stop_silent() - ends the silent ones now; answers that linger go on to their end (at most
+ * 5 s). */
+void drain_stop_silent(struct drain *drain);
 /** drain_stop() - closes everything now; each gone once its CLOSED has run. */
 void drain_stop(struct drain *drain);
 

@@ -195,7 +195,7 @@ void loop_defer(struct loop *loop, struct task *task, task_fn *fn)
 int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.ptr = poll,
 	};
 	*poll = (struct poll){ .fn = fn, .fd = fd };
@@ -261,6 +261,8 @@ static unsigned from_epoll(uint32_t events)
 		out |= READY_RDHUP;
 	if (events & EPOLLERR)
 		out |= READY_ERR;
+	if (events & EPOLLPRI)
+		out |= READY_URGENT;
 	return out;
 }
 

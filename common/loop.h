@@ -59,7 +59,8 @@ enum {
 	READY_OUT = 2,
 	READY_RDHUP =
 		4, /* peer sent FIN (also seen while not reading), or both directions have ended */
-	READY_ERR = 8, /* EPOLLERR */
+	READY_ERR = 8,     /* EPOLLERR */
+	READY_URGENT = 16, /* EPOLLPRI: an urgent byte is in the queue */
 };
 struct poll;
 typedef void poll_fn(struct poll *poll, unsigned events);

@@ -160,6 +160,13 @@ static void splice(struct relay *r, struct way *w)
 	}
 	switch (outcome) {
 	case SPLICE_AGAIN:
+		if (tcp_has_urgent(w->from)) { /* splice() never passes an urgent byte: copy */
+			w->is_splicing = false;
+			w->streak = 0;
+			tcp_pull_stop(w->from);
+			tcp_pull_again(w->from);
+			return;
+		}
 		w->streak = last >= SMALL_CHUNK ? 0 : (uint8_t)(w->streak + 1);
 		if (w->streak >= SMALL_STREAK) {
 			w->is_splicing = false;
@@ -190,7 +197,8 @@ static void copy(struct way *w, struct bytes data)
 	w->n_bytes += data.len;
 	w->streak = data.len >= BULK_READ ? (uint8_t)(w->streak + 1) : 0;
 	bool is_blocked = stream_write(w->to, data);
-	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to)) {
+	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to) &&
+		!tcp_has_urgent(w->from)) {
 		w->is_splicing = true;
 		w->streak = 0;
 		tcp_pull_start(w->from);

@@ -39,6 +39,8 @@ struct tcp {
 	uint8_t state;
 	bool is_readable, is_writable;
 	bool has_hung_up; /* the peer's FIN is in the receive queue */
+	bool has_urgent;  /* an urgent byte came: reads may stop short of it, splice() at it */
+	bool holds_back;  /* MSG_MORE was the last word */
 	bool has_ended;   /* EOF was delivered */
 	bool is_pulling;  /* DATA carries no bytes: the owner splices */
 	bool watches_hangup;
@@ -139,7 +141,7 @@ static bool read_once(struct tcp *t)
 	size_t size = t->read_left < LOOP_READ_SIZE ? (size_t)t->read_left : LOOP_READ_SIZE;
 	ssize_t n = recv(t->poll.fd, buffer, size, 0);
 	if (n > 0) {
-		if ((size_t)n < size && !t->has_hung_up)
+		if ((size_t)n < size && !t->has_hung_up && !t->has_urgent)
 			t->is_readable = false; /* short read: the queue is empty */
 		if (t->read_left != STREAM_NO_LIMIT)
 			t->read_left -= (uint64_t)n;
@@ -176,6 +178,19 @@ static void read_some(struct tcp *t)
 		}
 		if (!read_once(t))
 			return;
+	}
+}
+
+/* A header that came before the reset is still in the queue, and says more than the reset. */
+static void read_last_words(struct tcp *t)
+{
+	uint8_t *buffer = loop_scratch(t->stream.loop, LOOP_READ);
+	while (t->state == TCP_IS_OPEN && t->read_left > 0 && t->read_left <= LOOP_READ_SIZE) {
+		ssize_t n = recv(t->poll.fd, buffer, (size_t)t->read_left, 0);
+		if (n <= 0)
+			return;
+		t->read_left -= (uint64_t)n;
+		emit(t, STREAM_DATA, buffer, (size_t)n);
 	}
 }
 
@@ -218,10 +233,14 @@ static void on_poll(struct poll *poll, unsigned events)
 	}
 	if (t->state != TCP_IS_OPEN)
 		return;
+	t->has_urgent |= (events & READY_URGENT) != 0;
 	if (events & READY_ERR) {
 		if (t->stream.error == 0)
 			t->stream.error = socket_error(t);
 		if (t->stream.error != 0) {
+			read_last_words(t); /* may close @t */
+			if (t->state != TCP_IS_OPEN)
+				return;
 			fail_now(t);
 			return;
 		}
@@ -315,6 +334,7 @@ static bool tcp_write(struct stream *s, struct bytes data)
 
 void tcp_write_more(struct stream *s, struct bytes data)
 {
+	tcp_of(s)->holds_back = true;
 	write_with(tcp_of(s), data, MSG_MORE);
 }
 
@@ -372,6 +392,8 @@ static void tcp_abort(struct stream *s)
 	struct tcp *t = tcp_of(s);
 	if (t->state == TCP_IS_CLOSED)
 		return;
+	if (t->holds_back) /* setting it pushes what MSG_MORE held back */
+		setsockopt(t->poll.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	if (!t->is_cut_on_death)
 		set_linger_zero(t->poll.fd, true);
 	leave(t);
@@ -558,6 +580,11 @@ void tcp_pull_stop(struct stream *s)
 {
 	tcp_of(s)->is_pulling = false;
 	tcp_read_start(s, STREAM_NO_LIMIT);
+}
+
+bool tcp_has_urgent(const struct stream *s)
+{
+	return ((const struct tcp *)s)->has_urgent;
 }
 
 void tcp_pull_again(struct stream *s)

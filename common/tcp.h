@@ -51,6 +51,7 @@ NODISCARD ssize_t tcp_splice_in(struct stream *s, int pipe_fd, size_t n);
 NODISCARD ssize_t tcp_splice_out(struct stream *s, int pipe_fd, size_t n);
 bool tcp_is_drained(const struct stream *s);
 /** tcp_pull_again() - DATA again next turn: the puller stopped early for fairness. */
+bool tcp_has_urgent(const struct stream *s);
 void tcp_pull_again(struct stream *s);
 
 #endif

@@ -164,7 +164,7 @@ static void drain(void *worker)
 	struct server *server = worker;
 	server->worker.is_draining = true;
 	close_listeners(server);
-	drain_stop(server->worker.drain);
+	drain_stop_silent(server->worker.drain);
 	hop_sessions_drain(&server->worker);
 	end_if_drained(server);
 }

@@ -132,6 +132,15 @@ static void close_now(struct hop_session *s, bool is_broken)
 		stream_close(s->client);
 }
 
+/* Ends an authentic session before its relay, with its line in the log. */
+static void end_early(struct hop_session *s, const char *end)
+{
+	if (s->state == STATE_CLOSING)
+		return;
+	log_end(s, end, 0, 0);
+	close_now(s, true);
+}
+
 /* What strangers get (docs/protocol.md 2.11). */
 static void fall_silent(struct hop_session *s)
 {
@@ -170,7 +179,7 @@ static bool seal_reply(struct hop_session *s, struct hop_reply *reply)
 	const uint8_t *public = o->pair != NULL ? wire_pair_public(o->pair) : NULL;
 	if (hop_reply_seal(reply, &o->header, public, loop_wall_ms()) == 0)
 		return true;
-	close_now(s, true);
+	end_early(s, "local");
 	return false;
 }
 
@@ -248,7 +257,7 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	int error = open_payload(s, reply, &payload);
 	if (error != 0) {
 		stream_drop(next);
-		close_now(s, true);
+		end_early(s, "local");
 		return;
 	}
 	s->client = payload;
@@ -259,7 +268,7 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	if (error != 0) {
 		stream_drop(next);
 		stream_own(payload, on_client, s);
-		close_now(s, true);
+		end_early(s, "local");
 	}
 }
 
@@ -288,10 +297,8 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		return;
 	}
 	if (has_early_data(s)) {
-		LOG_LIMITED(LOG_LEVEL_NOTICE, "cut: data before the answer user=%s",
-			s->entry->user->name);
 		stream_drop(result->stream);
-		close_now(s, true);
+		end_early(s, "early-data");
 		return;
 	}
 	start_relay(s, result->stream, &reply);
@@ -414,7 +421,7 @@ static void answer_probe(struct hop_session *s)
 	const struct wire_request *r = s->opening->header.request;
 	bool keeps = r->cmd == WIRE_NOOP && (r->flags & WIRE_KEEP);
 	if (has_early_data(s)) {
-		close_now(s, true);
+		end_early(s, "early-data");
 		return;
 	}
 	if (!keeps) {
@@ -423,9 +430,11 @@ static void answer_probe(struct hop_session *s)
 	}
 	if (!seal_reply(s, &reply))
 		return;
-	stream_write(s->client, bytes_of(reply.bytes, reply.len));
+	if (stream_write(s->client, bytes_of(reply.bytes, reply.len))) {
+		end_early(s, "unread-answers"); /* a client that reads none of its answers */
+		return;
+	}
 	hop_header_deinit(&s->opening->header);
-	charge_return(&s->user_connection);
 	s->opening->start_ms = loop_now_ms(s->worker->loop);
 	await_header(s, NEXT_HEADER_MS);
 }
@@ -434,7 +443,12 @@ static void answer_probe(struct hop_session *s)
 static void on_request(struct hop_session *s)
 {
 	struct hop_user_limits *limits = s->entry->limits;
-	if (!charge_take(&s->user_connection, &limits->connections)) {
+	/* A kept connection holds its charge between its headers: it is the same user's, or
+	 * another's as well. */
+	if (s->user_connection.quota != &limits->connections)
+		charge_return(&s->user_connection);
+	if (s->user_connection.quota == NULL &&
+		!charge_take(&s->user_connection, &limits->connections)) {
 		refuse(s, STATUS_LIMIT, 0);
 		return;
 	}
@@ -458,7 +472,7 @@ static void on_header_bytes(struct hop_session *s, struct bytes data)
 		hop_header_feed(h, &context, data, loop_wall_ms(), loop_now_ms(w->loop));
 	switch (step) {
 	case HOP_HEADER_MORE:
-		if (is_first && s->opening->start_ms != s->start_ms)
+		if (is_first && s->entry != NULL)
 			await_header(s,
 				w->options
 					->header_timeout_ms); /* after KEEP: from the first byte */
@@ -554,7 +568,7 @@ void hop_session_stop(struct hop_session *session)
 	if (session->state == STATE_RELAY)
 		relay_stop(session->relay);
 	else
-		close_now(session, true);
+		end_early(session, "stopped");
 }
 
 void hop_sessions_drain(struct hop_worker *worker)

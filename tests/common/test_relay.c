@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define WAIT_MS 5000
 static const bool never = false;
@@ -315,4 +317,52 @@ Test(relay, an_idle_relay_holds_no_pipe, .timeout = 60)
 	cr_expect_leq(count_fds(), before + 2, "at most the pool's pipe stays");
 	free(data);
 	tear_down(&w);
+}
+
+/* Urgent data is passed on like any other: recv() and splice() stop at its mark, and must not take
+ * that for "no more". */
+static void urgent(size_t n_before)
+{
+	int left[2], right[2];
+	struct world w = { .loop = NULL };
+	struct stream *a, *b, *end;
+	uint8_t *data = calloc(1, n_before + 3);
+	cr_assert_eq(loop_new(&w.loop), 0);
+	cr_assert_eq(relay_group_new(w.loop, &w.group), 0);
+	streams_tcp_fds(left);
+	streams_tcp_fds(right);
+	cr_assert(tcp_open_fd(w.loop, left[1], &a) == 0 && tcp_open_fd(w.loop, right[0], &b) == 0 &&
+		  tcp_open_fd(w.loop, right[1], &end) == 0);
+	sink_take(&w.right, end);
+	stream_read_start(end);
+	cr_assert_eq(relay_new(w.group, a, b, &plain, on_done, &w, &w.relay), 0);
+	for (size_t sent = 0; sent < n_before;) {
+		ssize_t n = send(left[0], data, n_before - sent, MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+		loop_turn(w.loop);
+	}
+	cr_assert_eq(send(left[0], "abc", 3, 0), 3);
+	cr_assert_eq(send(left[0], "!", 1, MSG_OOB), 1);
+	cr_assert_eq(send(left[0], "def", 3, 0), 3);
+	cr_assert(
+		wait_bytes(&w, &w.right, n_before + 6), "%zu of %zu came", w.right.n, n_before + 6);
+	cr_expect_arr_eq(w.right.data + n_before + 3, "def", 3);
+	close(left[0]);
+	stream_close(w.right.stream);
+	cr_assert(loop_run_until(w.loop, &w.is_done, WAIT_MS));
+	loop_run_until(w.loop, &w.right.is_closed, WAIT_MS);
+	relay_group_free(w.group);
+	sink_free(&w.right);
+	free(data);
+	loop_free(w.loop);
+}
+
+Test(relay, urgent_data_does_not_stop_a_copy, .timeout = 20)
+{
+	urgent(0);
+}
+
+Test(relay, urgent_data_does_not_stop_a_splice, .timeout = 20)
+{
+	urgent(4 * 1024 * 1024);
 }

@@ -323,6 +323,14 @@ class Told(Case):
                                      % (wrong, wrong + 1))
                 hops[wrong].wait_log(r"rejected reason=unknown-key from=127\.0\.0\.1:\d+")
 
+    def test_a_hop_that_resets_is_the_one_that_is_named(self):
+        server = self.world.origin(reset)
+        hop = self.world.hop(self.world.key())
+        chain = self.world.chain([("127.0.0.1:%d" % hop.port(), hop.key), (server.addr, self.world.key())],
+                                 "127.0.0.1:1")
+        found = self.failed(chain, r'failed .*hop=2 .*status=no-answer why="(.*)"')
+        self.assertIn("hop 1 connected in", found.group(1))
+
     def test_nothing_listens_at_the_first_hop(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
