@@ -96,7 +96,7 @@ static void finish(struct drained *d)
 	DL_APPEND(drain->ending, d);
 	drain->n_silent--;
 	d->is_silent = false;
-	d->n_left = UINT64_MAX; /* time alone ends it */
+	d->n_left = DRAIN_LINGER_BYTES; /* who floods on is not listened to for the whole second */
 	bound_ending(drain);
 	stream_shutdown(d->stream);
 	loop_timer_start(drain->loop, &d->timer, LAST_MS, on_timeout);

@@ -8,8 +8,9 @@
 #include "common/loop.h"
 #include "common/stream.h"
 
-/* Listener: accepts until EAGAIN, at most 64 a turn. On EMFILE/ENFILE/ENOBUFS/ENOMEM it pauses 100
- * ms and goes on: no spin, pending connections wait in the backlog. */
+/* Listener: accepts until EAGAIN, at most 64 before others have their turn. On
+ * EMFILE/ENFILE/ENOBUFS/ENOMEM it pauses 100 ms and goes on: no spin, pending connections wait in
+ * the backlog. */
 struct listener;
 /** listener_fn - a new connection; @stream is the callee's to own. @peer is unmapped. */
 typedef void listener_fn(struct stream *stream, const union addr_sock *peer, void *owner);

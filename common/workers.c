@@ -205,6 +205,8 @@ static int start_all(struct workers *all)
 		return error;
 	all->n_started = 1;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP,
+		SIG_IGN); /* a terminal that closes, or a habit: there is nothing to reload yet */
 	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error, not the end */
 	for (size_t i = 0; error == 0 && i < sizeof signums / sizeof *signums; i++)
 		error = loop_on_signal(all->worker[0].loop, signums[i], on_signal, all);

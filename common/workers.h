@@ -25,7 +25,8 @@ struct workers;
 /**
  * workers_run() - runs @n_workers (1 = on the calling thread) until all are drained.
  * SIGTERM, SIGINT: drain, and stop after @drain_ms; a second one: stop now. SIGQUIT: stop now.
- * SIGPIPE is ignored. Return: 0 after a clean end; or the first worker's negative start error.
+ * SIGPIPE and SIGHUP are ignored. Return: 0 after a clean end; or the first worker's negative start
+ * error.
  */
 NODISCARD int workers_run(
 	unsigned n_workers, uint64_t drain_ms, const struct workers_ops *ops, void *owner);

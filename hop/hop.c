@@ -207,8 +207,11 @@ static int open_replay(struct hop *hop)
 	uint64_t wall_ms = loop_wall_ms();
 	int error = replay_open(&options, wall_ms, loop_clock_us() / 1000, &hop->replay);
 	if (error != 0) {
-		LOG_ERROR("cannot open the replay store file=%s error=%s", o->replay_file,
-			err_name(error));
+		LOG_ERROR("cannot open the replay store file=%s error=%s why=\"%s\"",
+			o->replay_file, err_name(error),
+			error == -EWOULDBLOCK
+				? "another process uses it: each hop needs a file of its own"
+				: err_text(error));
 		return error;
 	}
 	LOG_NOTICE("replay store state=%s file=%s", state_text(replay_state(hop->replay)),
