@@ -94,8 +94,8 @@ void wire_key_generate(const uint8_t *mask, char to[WIRE_CREDENTIAL_TEXT + 1])
 	seal_random(credential, sizeof credential);
 	if (mask != NULL)
 		memcpy(credential, mask, SEAL_KEY);
-	memcpy(to, PREFIX,
-		PREFIX_LENGTH); /* NOLINT(bugprone-not-null-terminated-result): base64 follows */
+	/* base64 follows: NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
+	memcpy(to, PREFIX, PREFIX_LENGTH);
 	seal_base64(bytes_of(credential, sizeof credential), to + PREFIX_LENGTH, BASE64_LENGTH + 1);
 	seal_wipe(credential, sizeof credential);
 }

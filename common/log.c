@@ -631,8 +631,8 @@ void log_line(enum log_level level, const char *module, const char *format, ...)
 		len = sizeof message - sizeof "...";
 		while (len > 0 && ((uint8_t)message[len] & 0xc0) == 0x80)
 			len--;
-		memcpy(message + len, "...",
-			3); /* NOLINT(bugprone-not-null-terminated-result): it has a length */
+		/* it has a length: NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
+		memcpy(message + len, "...", 3);
 		len += 3;
 	}
 	struct entry entry = {
