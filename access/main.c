@@ -330,24 +330,6 @@ static enum cli_exit check_file(const char *path)
 	return is_good ? CLI_OK : CLI_CONFIG;
 }
 
-static enum cli_exit check(int argc, char **argv)
-{
-	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && argv[1][1] != '\0')) {
-		cli_wrong(&cli, "usage: access check [FILE]");
-		return CLI_USAGE;
-	}
-	if (!daemon_start("access"))
-		return CLI_FAILED;
-	char *path = daemon_find_config(argc == 2 ? argv[1] : NULL, "access.json");
-	if (path == NULL) {
-		cli_wrong(&cli, "no configuration file found; name one: access check FILE");
-		return CLI_USAGE;
-	}
-	enum cli_exit result = check_file(path);
-	free(path);
-	return result;
-}
-
 static enum cli_exit run_command(int argc, char **argv)
 {
 	struct flags flags = { 0 };
@@ -377,22 +359,11 @@ static enum cli_exit run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static const char *const commands[] = { "run", "check", "version", "help" };
-	const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-	if (command == NULL)
-		return run_command(argc, argv);
-	if (strcmp(command, "run") == 0)
-		return run_command(argc - 1, argv + 1);
-	if (strcmp(command, "check") == 0)
-		return check(argc - 1, argv + 1);
-	if (strcmp(command, "version") == 0) {
-		cli_print_version("access");
-		return CLI_OK;
-	}
-	if (strcmp(command, "help") == 0) {
-		cli_print_help(&cli);
-		return CLI_OK;
-	}
-	cli_unknown_command(&cli, command, commands, COUNT(commands));
-	return CLI_USAGE;
+	static const struct daemon_program program = {
+		.name = "access",
+		.cli = &cli,
+		.run = run_command,
+		.check_file = check_file,
+	};
+	return daemon_main(&program, argc, argv);
 }

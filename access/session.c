@@ -136,8 +136,8 @@ static void on_relayed(const struct relay_result *result, void *owner)
 static void on_chain_failed(struct access_session *s, const struct chain_error *error)
 {
 	char text[512], quoted[600];
-	LOG_WARNING("failed conn=%u.%" PRIu32 " hop=%u stage=%d status=%s why=%s",
-		worker_of(s)->i_worker, s->id, error->hop, (int)error->stage,
+	LOG_WARNING("failed conn=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
+		worker_of(s)->i_worker, s->id, error->hop, chain_stage_name(error->stage),
 		chain_error_slug(error),
 		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
 	end_early(s, chain_error_slug(error));

@@ -57,6 +57,25 @@ static uint8_t status_of(int code)
 	}
 }
 
+const char *chain_stage_name(enum chain_stage stage)
+{
+	switch (stage) {
+	case CHAIN_RESOLVE:
+		return "resolve";
+	case CHAIN_DIAL:
+		return "dial";
+	case CHAIN_ANSWER:
+		return "answer";
+	case CHAIN_STATUS:
+		return "status";
+	case CHAIN_PAYLOAD:
+		return "payload";
+	case CHAIN_SETUP:
+		return "setup";
+	}
+	return "?";
+}
+
 const char *chain_error_slug(const struct chain_error *error)
 {
 	switch (error->stage) {

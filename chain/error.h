@@ -35,6 +35,9 @@ struct chain_error {
 	struct addr hop_address; /* STATUS: of the hop that answered */
 };
 
+/** chain_stage_name() - "resolve", "dial", "answer" … for the log. Static. */
+const char *chain_stage_name(enum chain_stage stage);
+
 /** chain_error_slug() - "no-answer", "not-a-hop", "refused", "denied-loopback" … one word for
  * scripts and logs. */
 const char *chain_error_slug(const struct chain_error *error);

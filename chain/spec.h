@@ -32,7 +32,8 @@ struct chain_spec {
 			      */
 	uint32_t connect_timeout_ms;   /* to the first hop; also each hop's budget for resolve +
 					  connect */
-	uint32_t handshake_timeout_ms; /* slack for the answers */
+	uint32_t handshake_timeout_ms; /* read from the file; not used: open.c's deadlines are the
+					  protocol's */
 	uint32_t idle_timeout_ms;      /* of the relay; 0 = off */
 	uint32_t ephemeral_window_ms;  /* 0 = a key pair per connection */
 	bool resolves_locally;         /* "dns": "local" */

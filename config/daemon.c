@@ -143,3 +143,46 @@ bool daemon_start_log(const char *program, const struct log_options *log)
 	fprintf(stderr, "%s: cannot start the log: %s\n", program, err_text(error));
 	return false;
 }
+
+static enum cli_exit check(const struct daemon_program *program, int argc, char **argv)
+{
+	char file[32];
+	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && argv[1][1] != '\0')) {
+		cli_wrong(program->cli, "usage: %s check [FILE]", program->name);
+		return CLI_USAGE;
+	}
+	if (!daemon_start(program->name))
+		return CLI_FAILED;
+	snprintf(file, sizeof file, "%s.json", program->name);
+	char *path = daemon_find_config(argc == 2 ? argv[1] : NULL, file);
+	if (path == NULL) {
+		cli_wrong(program->cli, "no configuration file found; name one: %s check FILE",
+			program->name);
+		return CLI_USAGE;
+	}
+	enum cli_exit result = program->check_file(path);
+	free(path);
+	return result;
+}
+
+enum cli_exit daemon_main(const struct daemon_program *program, int argc, char **argv)
+{
+	static const char *const commands[] = { "run", "check", "version", "help" };
+	const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+	if (command == NULL)
+		return program->run(argc, argv);
+	if (strcmp(command, "run") == 0)
+		return program->run(argc - 1, argv + 1);
+	if (strcmp(command, "check") == 0)
+		return check(program, argc - 1, argv + 1);
+	if (strcmp(command, "version") == 0) {
+		cli_print_version(program->name);
+		return CLI_OK;
+	}
+	if (strcmp(command, "help") == 0) {
+		cli_print_help(program->cli);
+		return CLI_OK;
+	}
+	cli_unknown_command(program->cli, command, commands, sizeof commands / sizeof commands[0]);
+	return CLI_USAGE;
+}

@@ -563,14 +563,6 @@ void hop_session_start(
 	await_header(s, worker->options->header_timeout_ms);
 }
 
-void hop_session_stop(struct hop_session *session)
-{
-	if (session->state == STATE_RELAY)
-		relay_stop(session->relay);
-	else
-		end_early(session, "stopped");
-}
-
 void hop_sessions_drain(struct hop_worker *worker)
 {
 	struct hop_session *s;
@@ -583,6 +575,10 @@ void hop_sessions_drain(struct hop_worker *worker)
 void hop_sessions_stop(struct hop_worker *worker)
 {
 	struct hop_session *s;
-	DL_FOREACH (worker->sessions, s)
-		hop_session_stop(s);
+	DL_FOREACH (worker->sessions, s) {
+		if (s->state == STATE_RELAY)
+			relay_stop(s->relay);
+		else
+			end_early(s, "stopped");
+	}
 }

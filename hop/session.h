@@ -56,8 +56,6 @@ void hop_session_start(
 	struct hop_worker *worker, struct stream *client, const union addr_sock *peer);
 /** hop_worker_forget() - frees worker->ephemeral and stops its timer; after the last session. */
 void hop_worker_forget(struct hop_worker *worker);
-/** hop_session_stop() - ends it now. */
-void hop_session_stop(struct hop_session *session);
 /** hop_sessions_drain() - ends the sessions that have not begun (no header yet). */
 void hop_sessions_drain(struct hop_worker *worker);
 /** hop_sessions_stop() - ends all of the worker's. */

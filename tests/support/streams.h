@@ -34,7 +34,7 @@ void sink_free(struct sink *sink);
 
 /** streams_open() - two connected streams; asserts on failure. */
 void streams_open(struct loop *loop, enum streams_kind kind, struct stream **a, struct stream **b);
-/** streams_tcp() - a loopback TCP connection as two descriptors, non-blocking. */
+/** streams_tcp_fds() - a loopback TCP connection as two descriptors, non-blocking. */
 void streams_tcp_fds(int fds[2]);
 /** streams_pattern() - byte @i of a test pattern. */
 uint8_t streams_pattern(uint64_t i);
