@@ -8,7 +8,14 @@
 #include "common/addr.h"
 #include "common/netset.h"
 
+/* What a listener takes; a plain forward takes both unless its address says one. */
+enum {
+	ACCESS_TCP = 1,
+	ACCESS_UDP = 2,
+};
+
 struct access_listener {
+	unsigned transports; /* ACCESS_TCP, ACCESS_UDP or both: on the same port */
 	char *name; /* or NULL; owned */
 	struct addr addr;
 	struct addr to;                 /* target of every connection */
@@ -16,6 +23,7 @@ struct access_listener {
 	struct netset from;             /* sources served; empty = loopback and private */
 	bool is_open;                   /* any source, said explicitly */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
+	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
 };
 
 struct access_options {

@@ -9,12 +9,30 @@
 #include "common/resolve.h"
 #include "common/stream.h"
 
+struct wire_ephemeral;
+
 /* What the connections of one worker through one chain share: resolver, ephemeral keys. */
 struct chain_client;
 /** chain_client_new() - borrows all. */
 NODISCARD int chain_client_new(struct loop *loop, struct resolver *resolver,
 	const struct chain_spec *spec, struct chain_client **ret);
 void chain_client_free(struct chain_client *client); /* after its sessions ended. NULL ok */
+
+/* For datagram.h: what flows through the chain share. */
+struct loop *chain_client_loop(const struct chain_client *client);
+struct resolver *chain_client_resolver(const struct chain_client *client);
+const struct chain_spec *chain_client_spec(const struct chain_client *client);
+/** chain_client_ephemeral() - also starts the timer that wipes an old pair; call it before each
+ * use. */
+struct wire_ephemeral *chain_client_ephemeral(struct chain_client *client);
+/* Whether datagrams came through, by the last flow that knows. */
+enum chain_udp_path {
+	CHAIN_UDP_UNKNOWN,
+	CHAIN_UDP_WORKS,
+	CHAIN_UDP_LOST, /* until CHAIN_UDP_AGAIN_MS have passed */
+};
+enum chain_udp_path chain_client_udp_path(const struct chain_client *client);
+void chain_client_set_udp_path(struct chain_client *client, enum chain_udp_path path);
 
 struct chain_session;
 /** chain_session_fn - exactly one of @stream (payload, the callee's; reading is stopped) and @error
@@ -23,6 +41,10 @@ typedef void chain_session_fn(struct stream *stream, const struct chain_error *e
 /** chain_session_start() - @target is copied. @on_done never runs from inside. Return: 0,
  * ERR_NOMEM. */
 NODISCARD int chain_session_start(struct chain_client *client, const struct addr *target,
+	chain_session_fn *on_done, void *owner, struct chain_session **ret);
+/** chain_session_start_udp() - the exit gets command UDP: the stream carries frames (wire_frame.h).
+ */
+NODISCARD int chain_session_start_udp(struct chain_client *client, const struct addr *target,
 	chain_session_fn *on_done, void *owner, struct chain_session **ret);
 /** chain_session_cancel() - aborts; no callback will come. */
 void chain_session_cancel(struct chain_session *session);

@@ -17,6 +17,13 @@ enum chain_cipher {
 	CHAIN_CIPHER_CHACHA20_POLY1305,
 };
 
+/* How UDP goes: datagrams on every link, or framed in a stream where the path loses UDP. */
+enum chain_udp {
+	CHAIN_UDP_AUTO,
+	CHAIN_UDP_DATAGRAM,
+	CHAIN_UDP_STREAM,
+};
+
 struct chain_hop {
 	char *name; /* or NULL; owned */
 	struct addr addr;
@@ -37,6 +44,7 @@ struct chain_spec {
 	uint32_t idle_timeout_ms;      /* of the relay; 0 = off */
 	uint32_t ephemeral_window_ms;  /* 0 = a key pair per connection */
 	bool resolves_locally;         /* "dns": "local" */
+	enum chain_udp udp;
 	bool has_target;
 	struct addr target;
 };

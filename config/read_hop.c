@@ -25,20 +25,28 @@ static void read_folder(struct document *d, const struct json *value, void *to)
 
 static void read_listen_addr(struct document *d, const struct json *value, void *to)
 {
-	field_listen(d, value, to);
+	field_listen(d, value, &((struct hop_listener *)to)->addr);
+}
+
+static void read_listen_udp(struct document *d, const struct json *value, void *to)
+{
+	field_bool(d, value, &((struct hop_listener *)to)->takes_udp);
 }
 
 static void read_listener(struct document *d, const struct json *object, void *to)
 {
-	static const struct field fields[] = { { "addr", read_listen_addr, true } };
+	static const struct field fields[] = {
+		{ "addr", read_listen_addr, true },
+		{ "udp", read_listen_udp, false },
+	};
 	struct hop_options *o = ((struct hop_file *)to)->options;
-	struct addr *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);
+	struct hop_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);
 	if (listen == NULL) {
 		document_error(d, object, DOCUMENT_OPENER, "out of memory");
 		return;
 	}
 	o->listen = listen;
-	listen[o->n_listen] = (struct addr){ 0 };
+	listen[o->n_listen] = (struct hop_listener){ .takes_udp = true };
 	field_object(d, object, fields, COUNT(fields), &listen[o->n_listen++]);
 }
 

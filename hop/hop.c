@@ -246,7 +246,8 @@ static int make_shared(struct hop *hop)
 	hop->ports = calloc(o->n_listen, sizeof *hop->ports);
 	if (hop->listen == NULL || hop->ports == NULL)
 		return ERR_NOMEM;
-	memcpy(hop->listen, o->listen, o->n_listen * sizeof *hop->listen);
+	for (size_t i = 0; i < o->n_listen; i++)
+		hop->listen[i] = o->listen[i].addr;
 	quota_init(&hop->connections, o->max_connections);
 	rate_init(&hop->handshakes, o->max_handshakes_per_second);
 	int error = claim_ports(hop);

@@ -113,8 +113,9 @@ static bool apply_listen(const struct flags *flags, struct hop_options *o)
 	if (o->listen == NULL)
 		return cli_wrong(&cli, "out of memory");
 	for (; o->n_listen < n; o->n_listen++) {
+		o->listen[o->n_listen].takes_udp = true;
 		if (!address_parse(
-			    words[o->n_listen], ADDRESS_LISTEN, &o->listen[o->n_listen], why))
+			    words[o->n_listen], ADDRESS_LISTEN, &o->listen[o->n_listen].addr, why))
 			return cli_wrong(&cli, "--listen: %s", why);
 	}
 	return true;
@@ -210,7 +211,7 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 	const struct hop_options *o = owner;
 	char text[ADDR_TEXT_MAX];
 	for (unsigned i = 0; i < n_ports; i++) {
-		struct addr addr = o->listen[i];
+		struct addr addr = o->listen[i].addr;
 		addr.port = ports[i];
 		LOG_NOTICE("listening addr=%s users=%zu workers=%u", address_print(&addr, text),
 			o->n_users, o->n_workers);
@@ -230,7 +231,7 @@ static enum cli_exit serve(struct hop_options *o, const struct log_options *log,
 	if (error == 0)
 		return CLI_OK;
 	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
-		port_owner_explain(stderr, "hop", &o->listen[i_failed], error);
+		port_owner_explain(stderr, "hop", &o->listen[i_failed].addr, error);
 		return CLI_LISTEN;
 	}
 	fprintf(stderr, "hop: %s\n", err_text(error));

@@ -10,6 +10,7 @@
 
 #define HOP_HEADER_TIMEOUT_MS 10000 /* complete header (docs/protocol.md 2.7.6) */
 #define HOP_DIAL_TIMEOUT_MS   10000
+#define HOP_FLOWS_MAX         16384 /* default of max_flows: each holds a descriptor */
 
 struct hop_user_key {
 	struct wire_key *key;                 /* owned */
@@ -23,7 +24,8 @@ struct hop_user {
 	struct netset allow, deny; /* empty allow = the hop's */
 	bool has_allow;
 	uint32_t max_connections;         /* 0 = none */
-	uint32_t max_connects_per_second; /* 0 = none */
+	uint32_t max_connects_per_second; /* 0 = none; new flows count too */
+	uint32_t max_flows;               /* UDP; 0 = none */
 };
 
 enum hop_on_bad {
@@ -31,8 +33,13 @@ enum hop_on_bad {
 	HOP_BAD_RESET,
 };
 
+struct hop_listener {
+	struct addr addr;
+	bool takes_udp; /* datagrams too, on the same port */
+};
+
 struct hop_options {
-	struct addr *listen; /* owned */
+	struct hop_listener *listen; /* owned */
 	size_t n_listen;
 	struct hop_user *users; /* owned */
 	size_t n_users;
@@ -44,6 +51,7 @@ struct hop_options {
 	uint32_t header_timeout_ms, dial_timeout_ms;
 	struct relay_options relay;
 	uint32_t max_connections;            /* 0 = none */
+	uint32_t max_flows;                  /* UDP flows of one worker; ≥ 1 */
 	uint32_t max_connections_per_source; /* 0 = none */
 	uint32_t max_handshakes_per_second;  /* 0 = none */
 	uint32_t ephemeral_window_ms;
@@ -59,6 +67,7 @@ struct hop_options {
 		.dial_timeout_ms = HOP_DIAL_TIMEOUT_MS, .relay = RELAY_OPTIONS_DEFAULT,            \
 		.ephemeral_window_ms = 60000, .logs_connections = true, .n_workers = 1,            \
 		.drain_ms = 30000,                                                                 \
+		.max_flows = HOP_FLOWS_MAX,                                                                 \
 	}
 
 void hop_options_deinit(struct hop_options *options);

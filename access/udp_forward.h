@@ -1,0 +1,27 @@
+#ifndef ACCESS_UDP_FORWARD_H
+#define ACCESS_UDP_FORWARD_H
+/*
+ * Does: a UDP listener: one flow through the chain per (client address, listener); idle expiry,
+ * caps, errors told to the local program. Knows: its target, its chain. Never knows: header layouts,
+ * keys, sockets of hops.
+ */
+#include "access/session.h"
+#include "chain/datagram.h"
+
+#define ACCESS_FLOW_IDLE_MS      120000
+#define ACCESS_FLOW_UNREPLIED_MS 30000
+#define ACCESS_FLOW_DNS_MS       10000 /* target port 53, after an answer */
+#define ACCESS_FLOWS_MAX         16384 /* default cap per listener and worker */
+
+struct access_udp;
+/** access_udp_open() - listens on @at for @ingress (borrowed). Return: 0, -errno. */
+NODISCARD int access_udp_open(const struct access_ingress *ingress, struct udp_io *io,
+	const struct addr *at, bool shares_port, struct access_udp **ret);
+uint16_t access_udp_port(const struct access_udp *udp);
+/** access_udp_drain() - no new flows; on_empty of open's ingress worker runs when the last one
+ * ended. */
+void access_udp_drain(struct access_udp *udp);
+uint32_t access_udp_count(const struct access_udp *udp);
+void access_udp_close(struct access_udp *udp); /* ends all flows. NULL ok */
+
+#endif
