@@ -203,7 +203,7 @@ Test(load, hop_has_every_member)
 		&o, &log, &text);
 	cr_assert(is_good, "%s", text);
 	cr_expect_eq(o.n_listen, 2);
-	cr_expect_eq(o.listen[0].kind, ADDR_NONE);
+	cr_expect_eq(o.listen[0].addr.kind, ADDR_NONE);
 	cr_expect_eq(o.n_users, 4);
 	const struct hop_user *ann = NULL, *bob = NULL;
 	for (size_t i = 0; i < o.n_users; i++) {
