@@ -12,7 +12,7 @@
 
 /* Collects what arrives in pieces; zeroed = empty. */
 struct wire_frames {
-	uint8_t *buffer; /* of WIRE_FRAME_MAX, while a frame is incomplete; else NULL */
+	uint8_t *buffer; /* of @len, while a frame is incomplete; else NULL */
 	size_t n_in, len;
 	uint8_t header[WIRE_FRAME_HEADER];
 	uint8_t n_header;

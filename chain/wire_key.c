@@ -20,6 +20,16 @@ static void derive(struct wire_key *k, const uint8_t uk[SEAL_KEY])
 	seal_kdf(uk, "hc1-user", 7, k->dn, SEAL_KEY);
 }
 
+static void free_mask(struct wire_mask *m)
+{
+	if (m == NULL)
+		return;
+	seal_block_free(m->kid_block);
+	seal_block_free(m->up_block);
+	seal_wipe(m, sizeof *m);
+	free(m);
+}
+
 static struct wire_mask *new_mask(const uint8_t mk[SEAL_KEY])
 {
 	struct wire_mask *m = calloc(1, sizeof *m);
@@ -28,8 +38,9 @@ static struct wire_mask *new_mask(const uint8_t mk[SEAL_KEY])
 	seal_kdf(mk, "hc1-mask", 1, m->kid_key, SEAL_KEY);
 	seal_kdf(mk, "hc1-mask", 2, m->up_key, SEAL_KEY);
 	seal_kdf(mk, "hop-mkid", 0, m->id, sizeof m->id); /* ours alone: never on the wire */
-	if (seal_block_new(m->kid_key, &m->kid_block) != 0) {
-		free(m);
+	if (seal_block_new(m->kid_key, &m->kid_block) != 0 ||
+		seal_block_new(m->up_key, &m->up_block) != 0) {
+		free_mask(m);
 		return NULL;
 	}
 	return m;
@@ -45,12 +56,12 @@ enum wire_key_error wire_key_new(const uint8_t credential[WIRE_CREDENTIAL], stru
 	struct wire_key *k = calloc(1, sizeof *k);
 	if (k == NULL)
 		return WIRE_KEY_NOMEM;
+	derive(k, uk);
 	k->mask = new_mask(mk);
-	if (k->mask == NULL) {
-		free(k);
+	if (k->mask == NULL || seal_block_new(k->dn, &k->dn_block) != 0) {
+		wire_key_free(k);
 		return WIRE_KEY_NOMEM;
 	}
-	derive(k, uk);
 	*ret = k;
 	return WIRE_KEY_OK;
 }
@@ -81,9 +92,8 @@ void wire_key_free(struct wire_key *key)
 {
 	if (key == NULL)
 		return;
-	seal_block_free(key->mask->kid_block);
-	seal_wipe(key->mask, sizeof *key->mask);
-	free(key->mask);
+	seal_block_free(key->dn_block);
+	free_mask(key->mask);
 	seal_wipe(key, sizeof *key);
 	free(key);
 }

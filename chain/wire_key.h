@@ -29,14 +29,15 @@ struct wire_key {
 	uint8_t e2e[SEAL_KEY];
 	uint8_t u0[SEAL_KEY];
 	uint8_t dn[SEAL_KEY];
-	struct wire_mask *mask; /* owned */
+	struct seal_block *dn_block; /* of dn */
+	struct wire_mask *mask;      /* owned */
 };
 
 /* What all users of a hop share: hides key ids. Reference-free: one per credential; compare with
  * _is_equal. */
 struct wire_mask {
 	uint8_t kid_key[SEAL_KEY], up_key[SEAL_KEY];
-	struct seal_block *kid_block;
+	struct seal_block *kid_block, *up_block;
 	uint8_t id[16]; /* kdf of MK: equal for equal MK */
 };
 

@@ -1,9 +1,9 @@
 #include "common/record.h"
 
+#include "common/record_cipher.h"
 #include "common/seal.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #if defined(__aarch64__)
@@ -78,6 +78,11 @@ bool record_has_aes(void)
 const char *record_cipher_name(enum record_cipher cipher)
 {
 	return (unsigned)cipher < N_CIPHERS ? ciphers[cipher].name : "?";
+}
+
+const EVP_CIPHER *record_cipher_fetched(enum record_cipher cipher)
+{
+	return (unsigned)cipher < N_CIPHERS ? fetched[cipher] : NULL;
 }
 
 static int set_key(struct record_key *k, const uint8_t *key)
