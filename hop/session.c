@@ -5,8 +5,8 @@
 #include "common/secure.h"
 #include "common/tcp.h"
 #include "hop/header.h"
-#include "hop/policy.h"
 #include "hop/reply.h"
+#include "hop/target.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -46,8 +46,8 @@ struct opening {
 	uint64_t start_ms; /* accept, or end of the last good header: N and T of 2.11 count from
 			      here */
 	struct dial *dial;
-	struct policy_verdict refusal; /* of the first address the policy refused */
-	struct wire_pair *pair;        /* exit with FS */
+	struct target_check check;
+	struct wire_pair *pair; /* exit with FS */
 	uint8_t ss[SEAL_CURVE];
 };
 
@@ -283,8 +283,8 @@ static void on_dialled(const struct dial_result *result, void *owner)
 				   } };
 	o->dial = NULL;
 	if (result->error == ERR_DENIED) {
-		reply.response.status = (uint8_t)o->refusal.status;
-		reply.response.detail = o->refusal.detail;
+		reply.response.status = (uint8_t)o->check.refusal.status;
+		reply.response.detail = o->check.refusal.detail;
 	} else if (result->error != 0) {
 		hop_reply_status(result, &reply.response.status, &reply.response.detail);
 	}
@@ -304,37 +304,6 @@ static void on_dialled(const struct dial_result *result, void *owner)
 	start_relay(s, result->stream, &reply);
 }
 
-static struct policy policy_of(const struct hop_session *s)
-{
-	const struct hop_user *user = s->entry->user;
-	return (struct policy){
-		.user_allow = user->has_allow ? &user->allow : NULL,
-		.user_deny = &user->deny,
-		.allow = &s->worker->options->allow,
-		.deny = &s->worker->options->deny,
-		.local = s->worker->local,
-	};
-}
-
-static int filter(const union addr_sock *address, void *owner)
-{
-	struct hop_session *s = owner;
-	struct opening *o = s->opening;
-	const struct addr *to = &o->header.request->to;
-	struct policy policy = policy_of(s);
-	struct policy_verdict verdict =
-		policy_check(&policy, to->kind == ADDR_NAME ? to->name : NULL, address);
-	if (verdict.status == STATUS_OK)
-		return 0;
-	if (o->refusal.status == STATUS_OK) {
-		o->refusal = verdict;
-		LOG_LIMITED(LOG_LEVEL_NOTICE, "denied user=%s target=%s status=%s rule=\"%s\"",
-			s->entry->user->name, s->target,
-			wire_status_find((uint8_t)verdict.status)->slug, verdict.rule);
-	}
-	return (int)verdict.status;
-}
-
 static void keep_target(struct hop_session *s, const struct addr *to)
 {
 	char text[ADDR_TEXT_MAX];
@@ -347,27 +316,25 @@ static void start_dial(struct hop_session *s)
 {
 	struct opening *o = s->opening;
 	const struct wire_request *r = o->header.request;
-	const struct hop_options *options = s->worker->options;
-	uint64_t wanted_ms = (uint64_t)r->timeout * 100;
 	struct dial_options dial = {
 		.loop = s->worker->loop,
 		.resolver = s->worker->resolver,
-		.filter = filter,
-		.filter_owner = s,
-		.timeout_ms = wanted_ms > 0 && wanted_ms < options->dial_timeout_ms
-				      ? wanted_ms
-				      : options->dial_timeout_ms,
+		.filter = target_filter,
+		.filter_owner = &o->check,
+		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
+		.speaks_first = !is_addressed_last(r),
 	};
-	dial.speaks_first = !is_addressed_last(r);
+	o->check = (struct target_check){
+		.options = s->worker->options,
+		.local = s->worker->local,
+		.user = s->entry->user,
+		.to = &r->to,
+	};
 	keep_target(s, &r->to);
 	enter(s, STATE_DIAL);
-	if (r->to.kind == ADDR_NAME) {
-		struct policy policy = policy_of(s);
-		o->refusal = policy_check_name(&policy, r->to.name, r->to.port);
-		if (o->refusal.status != STATUS_OK) {
-			refuse(s, (uint8_t)o->refusal.status, o->refusal.detail);
-			return;
-		}
+	if (!target_check_name(&o->check)) {
+		refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
+		return;
 	}
 	loop_timer_stop(s->worker->loop, &o->deadline);
 	tcp_watch_hangup(s->client, true);

@@ -22,6 +22,7 @@
 #include "common/relay.h"
 #include "common/replay.h"
 #include "common/resolve.h"
+#include "common/udp.h"
 #include "hop/options.h"
 #include "hop/users.h"
 
@@ -40,6 +41,7 @@ struct hop_worker {
 	struct rate *handshakes;
 	/* this worker's own */
 	struct resolver *resolver;
+	struct udp_io *udp; /* sockets towards targets and next hops */
 	struct relay_group *relays;
 	struct drain *drain;
 	struct wire_ephemeral *ephemeral;
