@@ -41,7 +41,7 @@ static enum hop_header_step refuse(struct hop_header *h, uint8_t status, uint8_t
 }
 
 /* docs/protocol.md 2.8, Cipher. */
-static uint8_t choose_cipher(uint16_t flags)
+uint8_t hop_header_cipher(uint16_t flags)
 {
 	if (record_has_aes() && (flags & WIRE_OFFER_AES_128_GCM))
 		return RECORD_AES_128_GCM;
@@ -66,7 +66,7 @@ static enum hop_header_step check_implemented(struct hop_header *h)
 		return refuse(h, STATUS_UNSUPPORTED, 17);
 	if ((r->flags & WIRE_E2E) == 0)
 		return HOP_HEADER_OK;
-	h->cipher = choose_cipher(r->flags);
+	h->cipher = hop_header_cipher(r->flags);
 	return h->cipher != RECORD_NONE ? HOP_HEADER_OK : refuse(h, STATUS_UNSUPPORTED, 2);
 }
 

@@ -54,6 +54,9 @@ size_t hop_header_wants(const struct hop_header *header);
 enum hop_header_step hop_header_feed(struct hop_header *header,
 	const struct hop_header_context *context, struct bytes in, uint64_t wall_ms,
 	uint64_t mono_ms);
+/** hop_header_cipher() - what an exit takes of the offers in R's @flags (docs/protocol.md 2.8,
+ * Cipher); RECORD_NONE = nothing. */
+uint8_t hop_header_cipher(uint16_t flags);
 const char *hop_header_reason_name(enum hop_header_reason reason);
 
 #endif

@@ -32,6 +32,7 @@ static void add_user(
 	struct hop_users *users, const struct hop_user *user, struct hop_user_limits *limits)
 {
 	quota_init(&limits->connections, user->max_connections);
+	quota_init(&limits->flows, user->max_flows);
 	rate_init(&limits->connects, user->max_connects_per_second);
 	for (size_t i = 0; i < user->n_keys; i++) {
 		struct hop_entry *e = &users->entries[users->n_entries++];
@@ -92,6 +93,11 @@ enum users_verdict hop_users_find(const struct hop_users *users, const uint8_t r
 		return is_valid_at(e->key, wall_ms) ? USERS_FOUND : USERS_EXPIRED;
 	}
 	return USERS_UNKNOWN;
+}
+
+const struct wire_mask *hop_users_mask(const struct hop_users *users, size_t i)
+{
+	return i < users->n_masks ? users->masks[i] : NULL;
 }
 
 void hop_users_secret(const struct hop_users *users, uint8_t secret[16])

@@ -16,7 +16,7 @@ struct hop_entry {
 	struct hop_user_limits *limits;
 };
 struct hop_user_limits {
-	struct quota connections;
+	struct quota connections, flows;
 	struct rate connects;
 };
 
@@ -33,6 +33,8 @@ void hop_users_free(struct hop_users *users); /* NULL ok */
 /** hop_users_find() - line 1 of docs/protocol.md 2.2. *ret is set with FOUND and EXPIRED. */
 enum users_verdict hop_users_find(const struct hop_users *users, const uint8_t r[WIRE_REQUEST],
 	uint64_t wall_ms, const struct hop_entry **ret);
+/** hop_users_mask() - the @i-th mask key (0, 1), in configured order; NULL where there is none. */
+const struct wire_mask *hop_users_mask(const struct hop_users *users, size_t i);
 /** hop_users_secret() - 16 bytes that depend on all keys: what the installation's constants derive
  * from. */
 void hop_users_secret(const struct hop_users *users, uint8_t secret[16]);
