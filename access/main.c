@@ -13,10 +13,9 @@
 #include "common/log.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define TCP_SCHEME   "tcp://"
 
 static const struct cli_option options[] = {
-	{ "listen", 'l', "ADDR", "Where", "address to accept on (repeatable)", NULL },
+	{ "listen", 'l', "ADDR", "Where", "address to accept on; udp://ADDR: no TCP", NULL },
 	{ "to", 0, "HOST:PORT", NULL, "target; else the chain file's \"target\"", NULL },
 	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
 	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
@@ -35,9 +34,10 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
 	.program = "access",
 	.head = "Usage: access [run] [options]\n"
-		"Take connections and send each through a chain of hops to its target.\n"
+		"Send connections and datagrams through a chain of hops to a target.\n"
 		"\n"
 		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n"
+		"  access --listen udp://127.0.0.1:5353 --to 9.9.9.9:53 --chain chain.json\n"
 		"  access --config /etc/hopchain/access.json\n",
 	.foot = "See also: access check [FILE], access version, chain keygen, chain check",
 	.options = options,
@@ -157,16 +157,29 @@ static enum cli_exit load_chain(
 	return o->chains[0] != NULL ? CLI_OK : CLI_CONFIG;
 }
 
-static bool parse_listen(const char *text, struct addr *ret)
+/* Without a scheme: both transports on one port. */
+static bool parse_listen(const char *text, struct access_listener *l)
 {
+	static const struct {
+		const char *scheme;
+		unsigned transports;
+	} schemes[] = { { "tcp://", ACCESS_TCP }, { "udp://", ACCESS_UDP } };
 	char why[ADDRESS_WHY_MAX];
 	const char *scheme_end = strstr(text, "://");
-	if (strncmp(text, TCP_SCHEME, strlen(TCP_SCHEME)) == 0)
-		text += strlen(TCP_SCHEME);
-	else if (scheme_end != NULL)
-		return cli_wrong(&cli, "--listen: only tcp:// is known, not \"%.*s://\"",
-			scheme_end - text > 20 ? 20 : (int)(scheme_end - text), text);
-	return address_parse(text, ADDRESS_LISTEN, ret, why) ||
+	l->transports = ACCESS_TCP | ACCESS_UDP;
+	if (scheme_end != NULL) {
+		size_t i = 0;
+		while (i < COUNT(schemes) &&
+			strncmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) != 0)
+			i++;
+		if (i == COUNT(schemes))
+			return cli_wrong(&cli,
+				"--listen: tcp:// and udp:// are known, not \"%.*s://\"",
+				scheme_end - text > 20 ? 20 : (int)(scheme_end - text), text);
+		l->transports = schemes[i].transports;
+		text += strlen(schemes[i].scheme);
+	}
+	return address_parse(text, ADDRESS_LISTEN, &l->addr, why) ||
 	       cli_wrong(&cli, "--listen: %s", why);
 }
 
@@ -191,8 +204,7 @@ static enum cli_exit add_listener(const struct flags *flags, const char *text,
 	struct access_listener *l = &o->listen[o->n_listen++];
 	l->chain = o->chains[0];
 	l->is_open = flags->is_open;
-	if (!parse_listen(text, &l->addr) ||
-		(flags->from != NULL && !parse_from(flags->from, &l->from)))
+	if (!parse_listen(text, l) || (flags->from != NULL && !parse_from(flags->from, &l->from)))
 		return CLI_USAGE;
 	if (flags->to != NULL) {
 		if (!address_parse(flags->to, ADDRESS_TARGET, &l->to, why)) {
@@ -258,6 +270,13 @@ static enum cli_exit configure(const struct flags *flags, struct access_options 
 	return result;
 }
 
+static const char *name_transports(unsigned transports)
+{
+	if (transports == ACCESS_UDP)
+		return "udp";
+	return transports == ACCESS_TCP ? "tcp" : "tcp+udp";
+}
+
 static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 {
 	const struct access_options *o = owner;
@@ -266,8 +285,9 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 		struct addr addr = o->listen[i].addr;
 		const struct chain_spec *chain = o->listen[i].chain;
 		addr.port = ports[i];
-		LOG_NOTICE("listening addr=%s to=%s hops=%zu payload=%s",
-			address_print(&addr, text), addr_print(&o->listen[i].to, to), chain->n_hops,
+		LOG_NOTICE("listening addr=%s transport=%s to=%s hops=%zu payload=%s",
+			address_print(&addr, text), name_transports(o->listen[i].transports),
+			addr_print(&o->listen[i].to, to), chain->n_hops,
 			chain->is_header_only ? "header-only" : "encrypted");
 	}
 }

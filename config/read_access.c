@@ -9,6 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CHAINS_MAX   256
+#define FLOWS_LIMIT  1048576
 
 /* What is being filled. */
 struct access_file {
@@ -129,10 +130,11 @@ static void read_listen_addr(struct document *d, const struct json *value, void 
 
 static void read_type(struct document *d, const struct json *value, void *to)
 {
-	static const char *const words[] = { "tcp" };
+	static const char *const words[] = { "tcp", "udp" };
+	static const unsigned transports[] = { ACCESS_TCP, ACCESS_UDP };
 	size_t i;
-	(void)to;
-	field_word(d, value, words, COUNT(words), &i);
+	if (field_word(d, value, words, COUNT(words), &i))
+		((struct listener_file *)to)->listener->transports = transports[i];
 }
 
 static void read_to(struct document *d, const struct json *value, void *to)
@@ -151,7 +153,7 @@ static void read_open(struct document *d, const struct json *value, void *to)
 }
 
 struct limits {
-	uint32_t *connections, *per_source;
+	uint32_t *connections, *per_source, *flows;
 };
 
 static void read_connections(struct document *d, const struct json *value, void *to)
@@ -164,27 +166,33 @@ static void read_per_source(struct document *d, const struct json *value, void *
 	field_integer(d, value, 1, INT32_MAX, ((struct limits *)to)->per_source);
 }
 
-static void read_limits(struct document *d, const struct json *value, struct limits limits)
+static void read_flows(struct document *d, const struct json *value, void *to)
+{
+	field_integer(d, value, 1, FLOWS_LIMIT, ((struct limits *)to)->flows);
+}
+
+static void read_listen_limits(struct document *d, const struct json *value, void *to)
+{
+	static const struct field fields[] = {
+		{ "connections", read_connections, false },
+		{ "connections_per_source", read_per_source, false },
+		{ "flows", read_flows, false },
+	};
+	struct access_listener *l = ((struct listener_file *)to)->listener;
+	struct limits limits = { &l->max_connections, &l->max_connections_per_source,
+		&l->max_flows };
+	field_object(d, value, fields, COUNT(fields), &limits);
+}
+
+static void read_all_limits(struct document *d, const struct json *value, void *to)
 {
 	static const struct field fields[] = {
 		{ "connections", read_connections, false },
 		{ "connections_per_source", read_per_source, false },
 	};
-	field_object(d, value, fields, COUNT(fields), &limits);
-}
-
-static void read_listen_limits(struct document *d, const struct json *value, void *to)
-{
-	struct access_listener *l = ((struct listener_file *)to)->listener;
-	read_limits(
-		d, value, (struct limits){ &l->max_connections, &l->max_connections_per_source });
-}
-
-static void read_all_limits(struct document *d, const struct json *value, void *to)
-{
 	struct access_options *o = ((struct access_file *)to)->options;
-	read_limits(
-		d, value, (struct limits){ &o->max_connections, &o->max_connections_per_source });
+	struct limits limits = { &o->max_connections, &o->max_connections_per_source, NULL };
+	field_object(d, value, fields, COUNT(fields), &limits);
 }
 
 /* What a listener does not say, its chain may: the only chain, and the chain's target. */
@@ -240,7 +248,7 @@ static void read_listener(struct document *d, const struct json *object, void *t
 	}
 	o->listen = listen;
 	listen = &listen[o->n_listen++];
-	*listen = (struct access_listener){ 0 };
+	*listen = (struct access_listener){ .transports = ACCESS_TCP | ACCESS_UDP };
 	struct listener_file l = { .file = file, .listener = listen };
 	if (!field_object(d, object, fields, COUNT(fields), &l))
 		return;

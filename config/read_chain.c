@@ -150,6 +150,14 @@ static void read_dns(struct document *d, const struct json *value, void *to)
 		((struct chain_spec *)to)->resolves_locally = i == 1;
 }
 
+static void read_udp(struct document *d, const struct json *value, void *to)
+{
+	static const char *const words[] = { "auto", "datagram", "stream" };
+	size_t i;
+	if (field_word(d, value, words, COUNT(words), &i))
+		((struct chain_spec *)to)->udp = (enum chain_udp)i;
+}
+
 static void read_window(struct document *d, const struct json *value, void *to)
 {
 	field_duration(d, value, &((struct chain_spec *)to)->ephemeral_window_ms);
@@ -173,6 +181,7 @@ struct chain_spec *read_chain(struct document *document, const struct json *obje
 		{ "timeouts", read_timeouts, false },
 		{ "forward_secrecy_window", read_window, false },
 		{ "dns", read_dns, false },
+		{ "udp", read_udp, false },
 		{ "target", read_target, false },
 	};
 	static const struct chain_spec standard = CHAIN_SPEC_DEFAULT;

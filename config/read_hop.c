@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define FLOWS_LIMIT  1048576
 
 /* What is being filled. */
 struct hop_file {
@@ -141,12 +142,18 @@ static void read_handshakes(struct document *d, const struct json *value, void *
 		&((struct hop_file *)to)->options->max_handshakes_per_second);
 }
 
+static void read_flows(struct document *d, const struct json *value, void *to)
+{
+	field_integer(d, value, 1, FLOWS_LIMIT, &((struct hop_file *)to)->options->max_flows);
+}
+
 static void read_limits(struct document *d, const struct json *value, void *to)
 {
 	static const struct field fields[] = {
 		{ "connections", read_connections, false },
 		{ "connections_per_source", read_per_source, false },
 		{ "handshakes_per_second", read_handshakes, false },
+		{ "flows", read_flows, false },
 	};
 	field_object(d, value, fields, COUNT(fields), to);
 }

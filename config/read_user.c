@@ -163,11 +163,17 @@ static void read_user_rate(struct document *d, const struct json *value, void *t
 		d, value, 1, INT32_MAX, &((struct user_reader *)to)->user->max_connects_per_second);
 }
 
+static void read_user_flows(struct document *d, const struct json *value, void *to)
+{
+	field_integer(d, value, 1, INT32_MAX, &((struct user_reader *)to)->user->max_flows);
+}
+
 static void read_user_limits(struct document *d, const struct json *value, void *to)
 {
 	static const struct field fields[] = {
 		{ "connections", read_user_connections, false },
 		{ "connects_per_second", read_user_rate, false },
+		{ "flows", read_user_flows, false },
 	};
 	field_object(d, value, fields, COUNT(fields), to);
 }

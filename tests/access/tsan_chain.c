@@ -74,10 +74,10 @@ static void *run_hop(void *arg)
 	struct hop_options options = HOP_OPTIONS_DEFAULT;
 	struct hop_user_key key = { .key = new_key(s->n_key), .not_after_ms = UINT64_MAX };
 	struct hop_user user = { .name = "me", .keys = &key, .n_keys = 1 };
-	struct addr at;
-	CHECK(addr_parse_listen("127.0.0.1:0", &at) == ADDR_OK);
+	struct hop_listener listener = { .takes_udp = false };
+	CHECK(addr_parse_listen("127.0.0.1:0", &listener.addr) == ADDR_OK);
 	CHECK(netset_add(&options.allow, "loopback") == 0);
-	options.listen = &at;
+	options.listen = &listener;
 	options.n_listen = 1;
 	options.users = &user;
 	options.n_users = 1;
@@ -92,7 +92,9 @@ static void *run_access(void *arg)
 {
 	struct server *s = arg;
 	struct access_options options = ACCESS_OPTIONS_DEFAULT;
-	struct access_listener listener = { .to = s->target, .chain = s->chain };
+	struct access_listener listener = {
+		.transports = ACCESS_TCP, .to = s->target, .chain = s->chain
+	};
 	CHECK(addr_parse_listen("127.0.0.1:0", &listener.addr) == ADDR_OK);
 	options.listen = &listener;
 	options.n_listen = 1;

@@ -179,13 +179,14 @@ Test(load, hop_has_every_member)
 	write_key("users/carl.key", (const uint8_t[32]){ 1 });
 	write_file("users/README", "not a key");
 	bool is_good = read_hop_text(
-		"{\"version\":1,\"listen\":[{\"addr\":\":7000\"},{\"addr\":\"127.0.0.1:0\"}],"
+		"{\"version\":1,\"listen\":[{\"addr\":\":7000\"},{\"addr\":\"127.0.0.1:0\","
+		"\"udp\":false}],"
 		"\"users_dir\":\"users\","
 		"\"users\":[{\"name\":\"ann\",\"key_file\":\"a.key\",\"not_before\":\"1970-01-"
 		"01T00:00:01Z\","
 		"\"not_after\":\"2030-01-01T00:00:00Z\",\"targets\":{\"allow\":[\"*:443\"],"
 		"\"deny\":[\"private\"]},"
-		"\"limits\":{\"connections\":5,\"connects_per_second\":6}},"
+		"\"limits\":{\"connections\":5,\"connects_per_second\":6,\"flows\":10}},"
 		"{\"name\":\"bob\",\"keys\":[{\"key_file\":\"b.key\",\"not_after\":\"2027-01-01T00:"
 		"00:00Z\"},"
 		"{\"key_file\":\"other1.key\"}],\"targets\":{\"allow\":[]}}],"
@@ -197,13 +198,14 @@ Test(load, hop_has_every_member)
 		"\"4s\"},"
 		"\"log\":{\"level\":\"debug\",\"format\":\"json\",\"connections\":false},"
 		"\"limits\":{\"connections\":7,\"connections_per_source\":8,\"handshakes_per_"
-		"second\":9},"
+		"second\":9,\"flows\":11},"
 		"\"on_bad\":\"reset\",\"forward_secrecy_window\":\"0s\",\"workers\":3,\"drain\":"
 		"\"1m\"}",
 		&o, &log, &text);
 	cr_assert(is_good, "%s", text);
 	cr_expect_eq(o.n_listen, 2);
 	cr_expect_eq(o.listen[0].addr.kind, ADDR_NONE);
+	cr_expect(o.listen[0].takes_udp && !o.listen[1].takes_udp);
 	cr_expect_eq(o.n_users, 4);
 	const struct hop_user *ann = NULL, *bob = NULL;
 	for (size_t i = 0; i < o.n_users; i++) {
@@ -216,6 +218,8 @@ Test(load, hop_has_every_member)
 	cr_expect_eq(ann->keys[0].not_after_ms, UINT64_C(1893456000000));
 	cr_expect_eq(ann->max_connections, 5);
 	cr_expect_eq(ann->max_connects_per_second, 6);
+	cr_expect_eq(ann->max_flows, 10);
+	cr_expect_eq(bob->max_flows, 0);
 	cr_expect(ann->has_allow && ann->allow.n_rules == 1 && ann->deny.n_rules == 1);
 	cr_expect_eq(bob->n_keys, 2);
 	cr_expect_eq(bob->keys[1].not_after_ms, UINT64_MAX);
@@ -227,6 +231,7 @@ Test(load, hop_has_every_member)
 	cr_expect(o.header_timeout_ms == 1000 && o.dial_timeout_ms == 2000);
 	cr_expect(o.relay.idle_timeout_ms == 3000 && o.relay.half_close_timeout_ms == 4000);
 	cr_expect(o.max_connections == 7 && o.max_connections_per_source == 8);
+	cr_expect_eq(o.max_flows, 11);
 	cr_expect(o.max_handshakes_per_second == 9 && o.on_bad == HOP_BAD_RESET);
 	cr_expect(o.ephemeral_window_ms == 0 && o.n_workers == 3 && o.drain_ms == 60000);
 	cr_expect(!o.logs_connections && log.level == LOG_LEVEL_DEBUG &&
@@ -291,10 +296,12 @@ Test(load, access_takes_targets_and_chains_from_where_they_are)
 		"{\"name\":\"web\",\"addr\":\":0\",\"type\":\"tcp\",\"to\":\"w.example:80\","
 		"\"chain\":\"two\","
 		"\"from\":[\"10.0.0.0/"
-		"8\"],\"limits\":{\"connections\":1,\"connections_per_source\":2}}],"
+		"8\"],\"limits\":{\"connections\":1,\"connections_per_source\":2}},"
+		"{\"addr\":\":53\",\"type\":\"udp\",\"to\":\"9.9.9.9:53\",\"chain\":\"two\","
+		"\"limits\":{\"flows\":5}}],"
 		"\"chains\":{\"one\":{\"file\":\"chain.json\"},"
 		"\"two\":{\"hops\":[{\"addr\":\"b:1\",\"key_file\":\"b.key\"}],\"payload\":"
-		"\"header-only\"}},"
+		"\"header-only\",\"udp\":\"stream\"}},"
 		"\"limits\":{\"connections\":3,\"connections_per_source\":4},\"workers\":\"auto\","
 		"\"drain\":\"5s\"}",
 		false, &o, &text);
@@ -303,6 +310,11 @@ Test(load, access_takes_targets_and_chains_from_where_they_are)
 	cr_expect_eq(o.listen[0].chain, o.chains[0]);
 	cr_expect_eq(o.listen[0].to.port, 22);
 	cr_expect_eq(o.listen[1].chain, o.chains[1]);
+	cr_expect_eq(o.listen[0].transports, ACCESS_TCP | ACCESS_UDP, "no type: both");
+	cr_expect_eq(o.listen[1].transports, ACCESS_TCP);
+	cr_expect_eq(o.listen[2].transports, ACCESS_UDP);
+	cr_expect(o.listen[1].max_flows == 0 && o.listen[2].max_flows == 5);
+	cr_expect(o.chains[0]->udp == CHAIN_UDP_AUTO && o.chains[1]->udp == CHAIN_UDP_STREAM);
 	cr_expect_str_eq(o.listen[1].to.name, "w.example");
 	cr_expect_eq(o.listen[1].from.n_rules, 1);
 	cr_expect(o.listen[1].max_connections == 1 && o.listen[1].max_connections_per_source == 2);

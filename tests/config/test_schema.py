@@ -87,7 +87,7 @@ def at(node, path):
 
 
 VALUES = [None, True, 0, 1, -1, 1.5, 2 ** 31, 1e300, "", "x", "30", "30s", "0s", "1s1h", ":0", "a:1", "a", "[::1]:1",
-          "A B", "hc1:AAAA", "2027-01-01", [], [1], ["x"], [""], {}, {"x": 1}, {"addr": 1}, ["any"], "auto", "tcp"]
+          "A B", "hc1:AAAA", "2027-01-01", [], [1], ["x"], [""], {}, {"x": 1}, {"addr": 1}, ["any"], "auto", "tcp", "udp"]
 
 
 def mutations(document):
@@ -382,6 +382,10 @@ class Programs(Case):
                 done = self.run_program(*command)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertRegex(done.stderr, r"^\w+( \w+)?: .+\nTry '")
+        self.assertIn('--listen: tcp:// and udp:// are known, not "socks5://"',
+                      self.run_program("access", "-l", "socks5://:0", *chain).stderr)
+        self.assertIn("needs --listen ADDR", self.run_program("access", *chain).stderr)
+        self.assertIn('--listen: "8080" has no host part', self.run_program("access", "-l", "udp://8080", *chain).stderr)
         self.assertIn('needs --to HOST:PORT, or a "target" in the chain file',
                       self.run_program("access", "--listen", ":0", "--chain", "chain.min.json").stderr)
 
