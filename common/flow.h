@@ -5,11 +5,11 @@
  * of flows below a cap, ends the idle ones. Knows: names as bytes, a clock it is told. Never knows:
  * wire formats, sockets.
  *
- * A flow is embedded in what its owner keeps. It has any number of names (struct flow_name, embedded
- * too), each of a kind the owner numbers; a name is found in one table lookup (open addressing,
- * SipHash: strangers choose names). A new flow is unconfirmed; the owner confirms it once its peer
- * has proved that it receives. At the cap the unconfirmed flow that was used longest ago makes room;
- * if there is none, the new flow is refused.
+ * A flow is embedded in what its owner keeps. It has any number of names (struct flow_name,
+ * embedded too), each of a kind the owner numbers; a name is found in one table lookup (open
+ * addressing, SipHash: strangers choose names). A new flow is unconfirmed; the owner confirms it
+ * once its peer has proved that it receives. At the cap the unconfirmed flow that was used longest
+ * ago makes room; if there is none, the new flow is refused.
  */
 #include "common/err.h"
 #include "common/timer.h"
@@ -21,11 +21,12 @@
 #define FLOW_NAME_MAX 30
 
 struct flow {
-	struct flow *prev, *next; /* in its list, least recently used first */
+	struct flow_table *table; /* NULL = not listed */
+	struct flow *prev, *next; /* in its list; the unconfirmed: least recently used first */
 	struct timer timer;
 	uint64_t used_ms;
 	uint32_t idle_ms; /* may be changed with flow_set_idle() */
-	bool is_confirmed, is_listed;
+	bool is_confirmed;
 };
 
 struct flow_name {
@@ -65,7 +66,9 @@ NODISCARD int flow_add(
 void flow_remove(struct flow_table *table, struct flow *flow);
 /** flow_use() - it is not idle now. O(1), cheap enough for every datagram. */
 void flow_use(struct flow_table *table, struct flow *flow, uint64_t now_ms);
+/** flow_set_idle() - it is used now, and idle @idle_ms after its last use from now on. */
 void flow_set_idle(struct flow_table *table, struct flow *flow, uint32_t idle_ms, uint64_t now_ms);
+/** flow_confirm() - idempotent; until it is removed. */
 void flow_confirm(struct flow_table *table, struct flow *flow);
 
 /** flow_name_add() - enters @name (zeroed, or removed before) for @flow. @len ≤ FLOW_NAME_MAX.
