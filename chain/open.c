@@ -8,15 +8,17 @@
 #define SPREAD_MS 500  /* each header's time is off by up to this much (docs/protocol.md 2.12) */
 #define SLACK_MS  2000 /* for the answers themselves (2.7.6) */
 #define SEEN_MIN  8    /* bytes that identify another protocol beyond chance */
+#define PROTO_UDP 1    /* docs/protocol.md 2.2, proto */
 
 struct chain_open {
 	const struct chain_spec *spec;
 	size_t n_hops;
+	uint8_t exit_cmd;                    /* CONNECT or UDP */
 	struct wire_request *requests;       /* n_hops */
 	struct wire_response *responses;     /* n_hops */
 	uint8_t *stack;                      /* all request headers */
 	size_t stack_at[CHAIN_HOPS_MAX + 1]; /* where each begins; [n_hops] = the end */
-	struct wire_pair *pair;              /* forward secrecy; NULL for header-only */
+	struct wire_pair *pair;              /* forward secrecy; NULL: not sealed */
 	uint64_t start_ms, heard_wall_ms;
 	size_t i_hop; /* whose answer is awaited, 0-based */
 	bool is_reading_ext;
@@ -68,6 +70,8 @@ static void fill_request(
 	r->atyp = (uint8_t)atyp_of(&r->to);
 	if (!is_exit)
 		return;
+	r->cmd = o->exit_cmd;
+	r->proto = o->exit_cmd == WIRE_CMD_UDP ? PROTO_UDP : 0;
 	r->flags = WIRE_EXIT;
 	if (o->pair == NULL)
 		return;
@@ -93,8 +97,10 @@ static int seal_stack(struct chain_open *o, const struct addr *target, uint64_t 
 	return 0;
 }
 
-int chain_open_new(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
-	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
+/* @ephemeral: NULL = the payload is not sealed. */
+static int make(const struct chain_spec *spec, uint8_t exit_cmd, const struct addr *target,
+	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
+	struct chain_open **ret)
 {
 	struct chain_open *o = calloc(1, sizeof *o);
 	int error = ERR_NOMEM;
@@ -102,6 +108,7 @@ int chain_open_new(const struct chain_spec *spec, const struct addr *target, uin
 		return ERR_NOMEM;
 	assert(spec->n_hops >= 1 && spec->n_hops <= CHAIN_HOPS_MAX);
 	o->spec = spec;
+	o->exit_cmd = exit_cmd;
 	o->n_hops = spec->n_hops;
 	o->start_ms = now_ms;
 	o->n_wanted = WIRE_RESPONSE;
@@ -110,7 +117,7 @@ int chain_open_new(const struct chain_spec *spec, const struct addr *target, uin
 	o->stack = malloc(o->n_hops * WIRE_REQUEST_MAX);
 	if (o->requests == NULL || o->responses == NULL || o->stack == NULL)
 		goto free_open;
-	if (!spec->is_header_only) {
+	if (ephemeral != NULL) {
 		o->pair = wire_pair_acquire(ephemeral, now_ms);
 		if (o->pair == NULL)
 			goto free_open;
@@ -124,6 +131,21 @@ int chain_open_new(const struct chain_spec *spec, const struct addr *target, uin
 free_open:
 	chain_open_free(o);
 	return error;
+}
+
+int chain_open_new(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
+	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
+{
+	assert(spec->is_header_only || ephemeral != NULL);
+	return make(spec, WIRE_CONNECT, target, wall_ms, now_ms,
+		spec->is_header_only ? NULL : ephemeral, ret);
+}
+
+int chain_open_new_udp(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
+	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
+{
+	assert(ephemeral != NULL);
+	return make(spec, WIRE_CMD_UDP, target, wall_ms, now_ms, ephemeral, ret);
 }
 
 void chain_open_free(struct chain_open *open)

@@ -25,6 +25,11 @@ enum chain_open_step {
 NODISCARD int chain_open_new(const struct chain_spec *spec, const struct addr *target,
 	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
 	struct chain_open **ret);
+/** chain_open_new_udp() - as chain_open_new(), but the exit is asked for a UDP flow: the payload
+ * carries frames (wire_frame.h) and is always sealed, so @ephemeral is always needed. */
+NODISCARD int chain_open_new_udp(const struct chain_spec *spec, const struct addr *target,
+	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
+	struct chain_open **ret);
 void chain_open_free(struct chain_open *open); /* wipes. NULL ok */
 /** chain_open_request() - the bytes to send, in one write. Valid until free. */
 struct bytes chain_open_request(const struct chain_open *open);
@@ -44,8 +49,8 @@ void chain_open_fail(const struct chain_open *open, int code, struct chain_error
 const struct chain_error *chain_open_error(const struct chain_open *open);
 /** chain_open_response() - of hop @i (1-based), after it was read. */
 const struct wire_response *chain_open_response(const struct chain_open *open, unsigned i);
-/** chain_open_secrets() - after DONE of an encrypted chain: cipher and secrets. Return: false if
- * header-only. */
+/** chain_open_secrets() - after DONE of sealed payload: cipher and secrets. Return: false if it is
+ * not sealed (header-only). */
 bool chain_open_secrets(
 	const struct chain_open *open, uint8_t *ret_cipher, struct wire_secrets *ret);
 

@@ -1,5 +1,6 @@
 #include "chain/session.h"
 
+#include "chain/datagram.h"
 #include "chain/open.h"
 #include "common/dial.h"
 #include "common/loop.h"
@@ -18,8 +19,10 @@ struct chain_client {
 	struct loop *loop;
 	struct resolver *resolver;
 	const struct chain_spec *spec;
-	struct wire_ephemeral *ephemeral; /* NULL for a header-only chain */
+	struct wire_ephemeral *ephemeral;
 	struct timer expiry; /* of the ephemeral pair: wiped also when nobody connects any more */
+	enum chain_udp_path udp_path;
+	uint64_t udp_lost_ms; /* when it was found LOST */
 };
 
 struct chain_session {
@@ -31,6 +34,7 @@ struct chain_session {
 	struct stream *stream;
 	struct timer deadline;
 	uint64_t start_ms, written_ms;
+	bool is_udp;               /* the exit gets command UDP */
 	chain_session_fn *on_done; /* NULL = cancelled or told */
 	void *owner;
 };
@@ -44,12 +48,11 @@ int chain_client_new(struct loop *loop, struct resolver *resolver, const struct 
 	client->loop = loop;
 	client->resolver = resolver;
 	client->spec = spec;
-	if (!spec->is_header_only) {
-		int error = wire_ephemeral_new(spec->ephemeral_window_ms, &client->ephemeral);
-		if (error != 0) {
-			free(client);
-			return error;
-		}
+	/* Of a header-only chain, too: datagrams are always sealed. It is empty until used. */
+	int error = wire_ephemeral_new(spec->ephemeral_window_ms, &client->ephemeral);
+	if (error != 0) {
+		free(client);
+		return error;
 	}
 	*ret = client;
 	return 0;
@@ -71,6 +74,43 @@ static void on_expiry(struct timer *timer)
 	uint64_t due_ms = wire_ephemeral_expire(client->ephemeral, loop_now_ms(client->loop));
 	if (due_ms != UINT64_MAX)
 		loop_timer_start(client->loop, timer, due_ms, on_expiry);
+}
+
+struct loop *chain_client_loop(const struct chain_client *client)
+{
+	return client->loop;
+}
+
+struct resolver *chain_client_resolver(const struct chain_client *client)
+{
+	return client->resolver;
+}
+
+const struct chain_spec *chain_client_spec(const struct chain_client *client)
+{
+	return client->spec;
+}
+
+struct wire_ephemeral *chain_client_ephemeral(struct chain_client *client)
+{
+	if (!timer_is_running(&client->expiry))
+		loop_timer_start(client->loop, &client->expiry, client->spec->ephemeral_window_ms,
+			on_expiry);
+	return client->ephemeral;
+}
+
+enum chain_udp_path chain_client_udp_path(const struct chain_client *client)
+{
+	if (client->udp_path == CHAIN_UDP_LOST &&
+		loop_now_ms(client->loop) - client->udp_lost_ms >= CHAIN_UDP_AGAIN_MS)
+		return CHAIN_UDP_UNKNOWN;
+	return client->udp_path;
+}
+
+void chain_client_set_udp_path(struct chain_client *client, enum chain_udp_path path)
+{
+	client->udp_path = path;
+	client->udp_lost_ms = loop_now_ms(client->loop);
 }
 
 /* The one place where a session ends: everything it holds is let go, the stream only when it is
@@ -204,6 +244,18 @@ static void on_event(struct stream *stream, enum stream_event event, struct byte
 	}
 }
 
+static int seal_headers(struct chain_session *s)
+{
+	struct chain_client *client = s->client;
+	uint64_t wall_ms = loop_wall_ms(), now_ms = loop_now_ms(client->loop);
+	struct wire_ephemeral *ephemeral =
+		s->is_udp || !client->spec->is_header_only ? chain_client_ephemeral(client) : NULL;
+	if (s->is_udp)
+		return chain_open_new_udp(
+			client->spec, &s->target, wall_ms, now_ms, ephemeral, &s->open);
+	return chain_open_new(client->spec, &s->target, wall_ms, now_ms, ephemeral, &s->open);
+}
+
 static void on_dialled(const struct dial_result *result, void *owner)
 {
 	struct chain_session *s = owner;
@@ -220,14 +272,11 @@ static void on_dialled(const struct dial_result *result, void *owner)
 	}
 	s->stream = result->stream;
 	stream_own(s->stream, on_event, s);
-	int error = chain_open_new(s->client->spec, &s->target, loop_wall_ms(),
-		loop_now_ms(s->client->loop), s->client->ephemeral, &s->open);
+	int error = seal_headers(s);
 	if (error != 0) {
 		fail_setup(s, error);
 		return;
 	}
-	if (s->client->ephemeral != NULL && !timer_is_running(&s->client->expiry))
-		on_expiry(&s->client->expiry);
 	s->written_ms = loop_now_ms(s->client->loop);
 	stream_write(s->stream, chain_open_request(s->open));
 	await(s);
@@ -265,7 +314,7 @@ static void on_target_resolved(int error, const union addr_sock *addresses, size
 		fail_setup(s, error);
 }
 
-int chain_session_start(struct chain_client *client, const struct addr *target,
+static int start(struct chain_client *client, bool is_udp, const struct addr *target,
 	chain_session_fn *on_done, void *owner, struct chain_session **ret)
 {
 	int error;
@@ -273,6 +322,7 @@ int chain_session_start(struct chain_client *client, const struct addr *target,
 	if (s == NULL)
 		return ERR_NOMEM;
 	s->client = client;
+	s->is_udp = is_udp;
 	s->target = *target;
 	s->start_ms = loop_now_ms(client->loop);
 	s->on_done = on_done;
@@ -288,6 +338,18 @@ int chain_session_start(struct chain_client *client, const struct addr *target,
 	}
 	*ret = s;
 	return 0;
+}
+
+int chain_session_start(struct chain_client *client, const struct addr *target,
+	chain_session_fn *on_done, void *owner, struct chain_session **ret)
+{
+	return start(client, false, target, on_done, owner, ret);
+}
+
+int chain_session_start_udp(struct chain_client *client, const struct addr *target,
+	chain_session_fn *on_done, void *owner, struct chain_session **ret)
+{
+	return start(client, true, target, on_done, owner, ret);
 }
 
 void chain_session_cancel(struct chain_session *session)
