@@ -12,7 +12,7 @@
 #include "common/addr.h"
 #include "common/loop.h"
 
-#define UDP_PAYLOAD_MAX 65507 /* largest UDP payload over IP4 */
+#define UDP_PAYLOAD_MAX 65507             /* largest UDP payload over IP4 */
 #define UDP_BUFFER      (4 * 1024 * 1024) /* receive and send buffer of a shared socket, bytes */
 #define UDP_FLOW_BUFFER (1 * 1024 * 1024) /* of a socket of one flow */
 
@@ -20,10 +20,10 @@ struct udp_io;
 
 /* Datagrams that were lost here, by reason; and what passed. Of one loop. */
 struct udp_counters {
-	uint64_t n_received, n_sent;       /* datagrams */
+	uint64_t n_received, n_sent; /* datagrams */
 	uint64_t n_received_bytes, n_sent_bytes;
 	uint64_t n_receive_calls, n_send_calls; /* system calls */
-	uint64_t n_truncated;   /* longer than UDP_PAYLOAD_MAX */
+	uint64_t n_truncated;                   /* longer than UDP_PAYLOAD_MAX */
 	uint64_t n_full;        /* the socket's send buffer was full (EAGAIN, ENOBUFS) */
 	uint64_t n_too_long;    /* EMSGSIZE */
 	uint64_t n_unreachable; /* refused by an ICMP error or the routing table */
@@ -39,7 +39,7 @@ struct udp_options {
 				    port of the family of @connect */
 	const union addr_sock *connect; /* or NULL */
 	bool shares_port;               /* SO_REUSEPORT, for several workers */
-	bool keeps_df; /* IP_PMTUDISC_PROBE; else IP_PMTUDISC_DONT: fragmentation is allowed */
+	bool keeps_df;  /* IP_PMTUDISC_PROBE; else IP_PMTUDISC_DONT: fragmentation is allowed */
 	bool is_shared; /* buffers of UDP_BUFFER, else of UDP_FLOW_BUFFER */
 };
 
@@ -83,8 +83,8 @@ void udp_send(struct udp *udp, const union addr_sock *to, const union addr_sock 
 
 /** udp_tell_unreachable() - tells the local program at @client that what it sent to @local (our
  * socket) came to a closed port: one ICMP port unreachable through a raw socket, as a kernel would
- * send it, so that a connected socket gets ECONNREFUSED. Return: false if this process may not
- * (CAP_NET_RAW). @sent: first bytes of a datagram of the client's, may be empty. */
+ * send it, so that a connected socket gets ECONNREFUSED. @payload_len: of the client's datagram.
+ * Return: false if this process may not (CAP_NET_RAW), or it could not be sent. */
 bool udp_tell_unreachable(struct udp_io *io, const union addr_sock *client,
 	const union addr_sock *local, size_t payload_len);
 
