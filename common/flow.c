@@ -22,6 +22,7 @@ struct list {
 
 struct flow_table {
 	uint32_t max_flows, n_flows;
+	uint32_t max_idle_ms; /* UINT32_MAX, until shortened */
 	struct list unconfirmed; /* least recently used first */
 	struct list confirmed;
 	struct timer_wheel *wheel;
@@ -77,6 +78,7 @@ int flow_table_new(uint32_t max_flows, uint64_t now_ms, flow_end_fn *on_end, voi
 		goto free_slots;
 	table->n_slots = SLOTS_MIN;
 	table->max_flows = max_flows;
+	table->max_idle_ms = UINT32_MAX;
 	table->now_ms = now_ms;
 	table->on_end = on_end;
 	table->owner = owner;
@@ -145,6 +147,26 @@ static void on_timer(struct timer *timer)
 	table->on_end(flow, false, table->owner); /* @flow is gone */
 }
 
+static uint32_t shortened(const struct flow_table *table, uint32_t idle_ms)
+{
+	return idle_ms < table->max_idle_ms ? idle_ms : table->max_idle_ms;
+}
+
+void flow_table_shorten(struct flow_table *table, uint32_t idle_ms, uint64_t now_ms)
+{
+	struct flow *firsts[] = { table->unconfirmed.first, table->confirmed.first };
+
+	table->max_idle_ms = idle_ms;
+	for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+		for (struct flow *flow = firsts[i]; flow != NULL; flow = flow->next) {
+			flow->idle_ms = shortened(table, flow->idle_ms);
+			if (now_ms + flow->idle_ms < flow->timer.at_ms)
+				timer_start(table->wheel, &flow->timer, now_ms + flow->idle_ms,
+					on_timer);
+		}
+	}
+}
+
 static bool make_room(struct flow_table *table)
 {
 	if (table->n_flows < table->max_flows)
@@ -162,11 +184,11 @@ int flow_add(struct flow_table *table, struct flow *flow, uint32_t idle_ms, uint
 		return ERR_AGAIN;
 	flow->table = table;
 	flow->is_confirmed = false;
-	flow->idle_ms = idle_ms;
+	flow->idle_ms = shortened(table, idle_ms);
 	flow->used_ms = now_ms;
 	list_append(&table->unconfirmed, flow);
 	table->n_flows++;
-	timer_start(table->wheel, &flow->timer, now_ms + idle_ms, on_timer);
+	timer_start(table->wheel, &flow->timer, now_ms + flow->idle_ms, on_timer);
 	return 0;
 }
 
@@ -193,10 +215,10 @@ void flow_use(struct flow_table *table, struct flow *flow, uint64_t now_ms)
 
 void flow_set_idle(struct flow_table *table, struct flow *flow, uint32_t idle_ms, uint64_t now_ms)
 {
-	flow->idle_ms = idle_ms;
+	flow->idle_ms = shortened(table, idle_ms);
 	flow_use(table, flow, now_ms);
-	if (now_ms + idle_ms < flow->timer.at_ms)
-		timer_start(table->wheel, &flow->timer, now_ms + idle_ms, on_timer);
+	if (now_ms + flow->idle_ms < flow->timer.at_ms)
+		timer_start(table->wheel, &flow->timer, now_ms + flow->idle_ms, on_timer);
 }
 
 void flow_confirm(struct flow_table *table, struct flow *flow)

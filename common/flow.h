@@ -49,6 +49,10 @@ uint32_t flow_table_count(const struct flow_table *table);
 /** flow_table_first() - any flow, confirmed ones last; NULL if there is none. For ending all. */
 struct flow *flow_table_first(const struct flow_table *table);
 
+/** flow_table_shorten() - no flow, now or later, is idle for longer than @idle_ms: for a table that
+ * is to become empty. */
+void flow_table_shorten(struct flow_table *table, uint32_t idle_ms, uint64_t now_ms);
+
 /** flow_table_run() - runs what is due: idle flows, and the owner's own timers on
  * flow_table_wheel(). */
 void flow_table_run(struct flow_table *table, uint64_t now_ms);

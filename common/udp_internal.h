@@ -21,7 +21,7 @@ struct udp_slot {
 	uint8_t data[UDP_SLOT_SIZE + 192];
 };
 union udp_control {
-	struct cmsghdr align;
+	size_t align; /* of a struct cmsghdr */
 	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 };
 

@@ -30,35 +30,35 @@ struct hop_path {
 
 struct hop_flows_ops {
 	/* One datagram, @head ‖ @body, to a client. */
-	void (*send_down)(const struct hop_path *to, struct bytes head, struct bytes body,
-		void *owner);
+	void (*send_down)(
+		const struct hop_path *to, struct bytes head, struct bytes body, void *owner);
 	/* One datagram upstream, on the flow's socket. */
 	void (*send_up)(struct hop_flow *flow, struct bytes datagram, void *owner);
 	/* Line 17: resolve, policy, a socket connected to request->to. The owner answers with
 	 * hop_flow_opened(), from inside or later. */
 	void (*open)(struct hop_flow *flow, const struct wire_request *request, void *owner);
 	/* The flow is gone (idle, replaced, refused, evicted, freed): close its socket, cancel what
-	 * open() began. @flow is invalid afterwards. */
+	 * open() began, give back what admit() took. @flow is not to be used afterwards. Only of
+	 * flows that were admitted. */
 	void (*close)(struct hop_flow *flow, const char *why, void *owner);
 	/* A new flow of @entry is wanted: quotas. Return: STATUS_OK, LIMIT or RATE. Returned by the
 	 * owner in close(). */
-	enum wire_status (*admit)(struct hop_flow *flow, const struct hop_entry *entry,
-		void *owner);
+	enum wire_status (*admit)(
+		struct hop_flow *flow, const struct hop_entry *entry, void *owner);
 };
 
 /* Dropped datagrams by reason; all of one worker. */
 struct hop_flow_counters {
-	uint64_t n_up, n_down;         /* relayed datagrams */
-	uint64_t n_junk;               /* too short, no block, no request: strangers */
-	uint64_t n_unauthentic;        /* R that does not open, bad extension */
-	uint64_t n_clock, n_replayed;  /* R outside the window; R known and no copy to be obeyed */
-	uint64_t n_quota;              /* replay quota */
-	uint64_t n_unknown;            /* block of no flow */
-	uint64_t n_wrong_source;       /* SHORT from an address the flow is not bound to */
-	uint64_t n_forged;             /* exit: tag does not verify */
-	uint64_t n_window;             /* exit: number seen or too old */
-	uint64_t n_pending;            /* held back while R is processed: more than fit */
-	uint64_t n_amplification;      /* would exceed what an unproved address may get */
+	uint64_t n_up, n_down;        /* relayed datagrams */
+	uint64_t n_junk;              /* too short, no block, no request: strangers */
+	uint64_t n_unauthentic;       /* R that does not open, bad extension */
+	uint64_t n_clock, n_replayed; /* R outside the window; R known and no copy to be obeyed */
+	uint64_t n_quota;             /* replay quota */
+	uint64_t n_wrong_source;      /* SHORT from an address the flow is not bound to */
+	uint64_t n_forged;            /* exit: tag does not verify */
+	uint64_t n_window;            /* exit: number seen or too old */
+	uint64_t n_pending;           /* held back while R is processed: more than fit */
+	uint64_t n_amplification;     /* would exceed what an unproved address may get */
 };
 
 struct hop_flows_options {
@@ -73,6 +73,7 @@ NODISCARD int hop_flows_new(
 	const struct hop_flows_options *options, uint64_t now_ms, struct hop_flows **ret);
 /** hop_flows_free() - ends every flow (close() runs). NULL ok. */
 void hop_flows_free(struct hop_flows *flows);
+void hop_flows_end(struct hop_flows *flows); /* every flow, now */
 const struct hop_flow_counters *hop_flows_counters(const struct hop_flows *flows);
 uint32_t hop_flows_count(const struct hop_flows *flows);
 
@@ -84,8 +85,8 @@ void hop_flow_receive(
 	struct hop_flow *flow, uint8_t *datagram, size_t len, uint64_t now_ms, uint64_t wall_ms);
 /** hop_flow_trouble() - an ICMP or local error of the upstream socket: STATUS_PORT_UNREACH,
  * MSGSIZE with @value, 0x2x. */
-void hop_flow_trouble(struct hop_flow *flow, uint8_t status, uint16_t value, uint64_t now_ms,
-	uint64_t wall_ms);
+void hop_flow_trouble(
+	struct hop_flow *flow, uint8_t status, uint16_t value, uint64_t now_ms, uint64_t wall_ms);
 
 /* What line 17 led to. */
 struct hop_flow_outcome {
@@ -98,6 +99,8 @@ struct hop_flow_outcome {
 void hop_flow_opened(struct hop_flow *flow, const struct hop_flow_outcome *outcome, uint64_t now_ms,
 	uint64_t wall_ms);
 
+/** hop_flows_shorten() - as flow_table_shorten(): for a hop that is to stop. */
+void hop_flows_shorten(struct hop_flows *flows, uint32_t idle_ms, uint64_t now_ms);
 /** hop_flows_run() / due_ms() - as flow_table_run(). */
 void hop_flows_run(struct hop_flows *flows, uint64_t now_ms);
 int hop_flows_due_ms(const struct hop_flows *flows, uint64_t now_ms);

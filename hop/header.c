@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define PROTO_MPTCP 2 /* docs/protocol.md 2.2, proto */
+
 void hop_header_init(struct hop_header *header)
 {
 	*header = (struct hop_header){ .n_in = 0 };
@@ -58,11 +60,14 @@ uint8_t hop_header_cipher(uint16_t flags)
 static enum hop_header_step check_implemented(struct hop_header *h)
 {
 	const struct wire_request *r = h->request;
-	if (r->cmd != WIRE_CONNECT && r->cmd != WIRE_ECHO && r->cmd != WIRE_NOOP)
+	if (r->cmd != WIRE_CONNECT && r->cmd != WIRE_CMD_UDP && r->cmd != WIRE_ECHO &&
+		r->cmd != WIRE_NOOP)
 		return refuse(h, STATUS_UNSUPPORTED, 1);
+	if (r->flags & WIRE_OPEN_UDP)
+		return refuse(h, STATUS_UNSUPPORTED, 2);
 	if (r->atyp == WIRE_ATYP_REVERSE)
 		return refuse(h, STATUS_UNSUPPORTED, 16);
-	if (r->proto != 0)
+	if (r->proto == PROTO_MPTCP)
 		return refuse(h, STATUS_UNSUPPORTED, 17);
 	if ((r->flags & WIRE_E2E) == 0)
 		return HOP_HEADER_OK;

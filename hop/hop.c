@@ -2,6 +2,7 @@
 
 #include "common/listener.h"
 #include "common/workers.h"
+#include "hop/datagram.h"
 #include "hop/options.h"
 #include "hop/session.h"
 
@@ -11,6 +12,8 @@
 
 #define LOG_MODULE "hop"
 #include "common/log.h"
+
+#define PORT_TRIES 16 /* for a port that is free for streams and datagrams */
 
 /* What all workers share. */
 struct hop {
@@ -34,13 +37,15 @@ struct server {
 	struct hop_worker worker; /* first: sessions lead back here */
 	struct hop *hop;
 	struct listener **listeners;
+	struct hop_datagrams *datagrams;
 	bool is_watching;
 };
 
 static void end_if_drained(struct server *server)
 {
 	struct hop_worker *w = &server->worker;
-	if (w->is_draining && w->sessions == NULL && drain_is_empty(w->drain))
+	if (w->is_draining && w->sessions == NULL && drain_is_empty(w->drain) &&
+		hop_datagrams_count(server->datagrams) == 0)
 		workers_drained(w->loop);
 }
 
@@ -68,13 +73,35 @@ static void close_listeners(struct server *server)
 	}
 }
 
-static int open_listeners(struct server *server)
+/* Datagrams are taken at the port of the streams. A port that the kernel chose may be another
+ * program's for datagrams: then both try the next one. */
+static int open_listener(struct server *server, size_t i)
 {
 	struct hop *hop = server->hop;
 	bool shares_port = hop->options->n_workers > 1;
+	bool is_chosen = hop->listen[i].port == 0;
+	int error = 0;
+	for (int n_tries = 0; n_tries < PORT_TRIES; n_tries++) {
+		struct addr at = hop->listen[i];
+		error = listener_open(server->worker.loop, &at, shares_port, on_accept, server,
+			&server->listeners[i]);
+		if (error != 0 || !hop->options->listen[i].takes_udp)
+			return error;
+		at.port = listener_port(server->listeners[i]);
+		error = hop_datagrams_listen(server->datagrams, &at, shares_port);
+		if (error != -EADDRINUSE || !is_chosen)
+			return error;
+		listener_close(server->listeners[i]);
+		server->listeners[i] = NULL;
+	}
+	return error;
+}
+
+static int open_listeners(struct server *server)
+{
+	struct hop *hop = server->hop;
 	for (size_t i = 0; i < hop->options->n_listen; i++) {
-		int error = listener_open(server->worker.loop, &hop->listen[i], shares_port,
-			on_accept, server, &server->listeners[i]);
+		int error = open_listener(server, i);
 		if (error != 0) {
 			hop->i_failed = (int)i;
 			return error;
@@ -118,6 +145,10 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 			loop, drain_limits_derive(secret), on_drain_empty, server, &w->drain);
 	if (error == 0)
 		error = wire_ephemeral_new(hop->options->ephemeral_window_ms, &w->ephemeral);
+	if (error == 0)
+		error = udp_io_new(loop, &w->udp);
+	if (error == 0)
+		error = hop_datagrams_new(w, &server->datagrams);
 	if (error == 0 && i_worker == 0)
 		error = local_addresses_watch(hop->local, loop);
 	server->is_watching = error == 0 && i_worker == 0;
@@ -131,7 +162,9 @@ static void finish(void *worker)
 	close_listeners(server);
 	if (server->is_watching)
 		local_addresses_unwatch(server->hop->local);
+	hop_datagrams_free(server->datagrams);
 	hop_worker_forget(w);
+	udp_io_free(w->udp);
 	drain_free(w->drain);
 	relay_group_free(w->relays);
 	resolver_free(w->resolver);
@@ -166,6 +199,7 @@ static void drain(void *worker)
 	close_listeners(server);
 	drain_stop_silent(server->worker.drain);
 	hop_sessions_drain(&server->worker);
+	hop_datagrams_drain(server->datagrams);
 	end_if_drained(server);
 }
 
@@ -176,6 +210,7 @@ static void stop(void *worker)
 	close_listeners(server);
 	drain_stop(server->worker.drain);
 	hop_sessions_stop(&server->worker);
+	hop_datagrams_stop(server->datagrams);
 	end_if_drained(server);
 }
 
@@ -231,6 +266,8 @@ static int claim_ports(struct hop *hop)
 		return 0;
 	for (size_t i = 0; i < hop->options->n_listen; i++) {
 		int error = listener_claim(&hop->listen[i]);
+		if (error == 0 && hop->options->listen[i].takes_udp)
+			error = udp_claim(&hop->listen[i]);
 		if (error != 0) {
 			hop->i_failed = (int)i;
 			return error;

@@ -7,6 +7,7 @@
 #include "hop/header.h"
 #include "hop/reply.h"
 #include "hop/target.h"
+#include "hop/udp_stream.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -47,6 +48,7 @@ struct opening {
 			      here */
 	struct dial *dial;
 	struct target_check check;
+	struct udp_stream *udp; /* command UDP, in place of dial */
 	struct wire_pair *pair; /* exit with FS */
 	uint8_t ss[SEAL_CURVE];
 };
@@ -56,7 +58,8 @@ struct hop_session {
 	struct hop_worker *worker;
 	struct stream *client;
 	struct opening *opening;       /* NULL from RELAY on */
-	struct relay *relay;           /* only in RELAY */
+	struct relay *relay;           /* only in RELAY; NULL for datagrams */
+	struct udp_stream *udp;        /* the same for command UDP */
 	const struct hop_entry *entry; /* once known */
 	char *target;                  /* for the log; NULL until known */
 	struct charge connection, user_connection;
@@ -86,6 +89,8 @@ static void free_opening(struct hop_session *s)
 	loop_timer_stop(s->worker->loop, &o->deadline);
 	if (o->dial != NULL)
 		dial_cancel(o->dial);
+	if (o->udp != NULL)
+		udp_stream_cancel(o->udp);
 	wire_pair_release(o->pair);
 	hop_header_deinit(&o->header);
 	seal_wipe(o->ss, sizeof o->ss);
@@ -241,33 +246,39 @@ static bool has_early_data(struct hop_session *s)
 	return is_addressed_last(s->opening->header.request) && tcp_has_input(s->client) != 0;
 }
 
-static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
+/* Says OK; from then on s->client is the payload. Return: false after the session was ended. */
+static bool say_ok(struct hop_session *s, struct hop_reply *reply)
 {
 	struct stream *payload;
-	if (!seal_reply(s, reply)) {
-		stream_drop(next);
-		return;
-	}
+	if (!seal_reply(s, reply))
+		return false;
 	tcp_watch_hangup(s->client, false);
 	if (is_addressed_last(s->opening->header.request))
 		stream_write(s->client, bytes_of(reply->bytes, reply->len));
 	else
 		tcp_write_more(s->client,
 			bytes_of(reply->bytes, reply->len)); /* the next hop's answer follows */
-	int error = open_payload(s, reply, &payload);
-	if (error != 0) {
-		stream_drop(next);
+	if (open_payload(s, reply, &payload) != 0) {
 		end_early(s, "local");
-		return;
+		return false;
 	}
 	s->client = payload;
+	return true;
+}
+
+static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
+{
+	if (!say_ok(s, reply)) {
+		stream_drop(next);
+		return;
+	}
 	enter(s, STATE_RELAY);
 	free_opening(s);
-	error = relay_new(s->worker->relays, payload, next, &s->worker->options->relay, on_relayed,
-		s, &s->relay);
+	int error = relay_new(s->worker->relays, s->client, next, &s->worker->options->relay,
+		on_relayed, s, &s->relay);
 	if (error != 0) {
 		stream_drop(next);
-		stream_own(payload, on_client, s);
+		stream_own(s->client, on_client, s);
 		end_early(s, "local");
 	}
 }
@@ -304,19 +315,67 @@ static void on_dialled(const struct dial_result *result, void *owner)
 	start_relay(s, result->stream, &reply);
 }
 
-static void keep_target(struct hop_session *s, const struct addr *to)
+static void on_flow_done(const struct udp_stream_result *result, void *owner)
 {
-	char text[ADDR_TEXT_MAX];
-	free(s->target);
-	s->target = strdup(addr_print(to, text));
+	struct hop_session *s = owner;
+	enter(s, STATE_CLOSING);
+	log_end(s, result->end, result->n_bytes_up, result->n_bytes_down);
+	finish(s);
 }
 
-/* Line 17 of 2.2. */
-static void start_dial(struct hop_session *s)
+static void on_flow_opened(const struct hop_flow_outcome *outcome, void *owner)
+{
+	struct hop_session *s = owner;
+	struct opening *o = s->opening;
+	struct udp_stream *udp = o->udp;
+	struct hop_reply reply = { .response = {
+					   .status = outcome->status,
+					   .detail = outcome->detail,
+					   .tries = outcome->tries,
+					   .resolve_us = outcome->resolve_us,
+					   .connect_us = outcome->connect_us,
+					   .has_address = outcome->has_address &&
+							  (o->header.request->flags & WIRE_TRACE),
+					   .address = outcome->address,
+				   } };
+	if (outcome->status != STATUS_OK) {
+		o->udp = NULL;
+		answer_and_linger(s, &reply);
+		return;
+	}
+	if (has_early_data(s)) {
+		end_early(s, "early-data");
+		return;
+	}
+	if (!say_ok(s, &reply))
+		return;
+	o->udp = NULL;
+	s->udp = udp;
+	enter(s, STATE_RELAY);
+	free_opening(s);
+	udp_stream_run(udp, s->client, on_flow_done, s);
+}
+
+static int open_flow(struct hop_session *s)
 {
 	struct opening *o = s->opening;
 	const struct wire_request *r = o->header.request;
-	struct dial_options dial = {
+	struct udp_stream_options options = {
+		.worker = s->worker,
+		.user = s->entry->user,
+		.to = &r->to,
+		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
+		.unanswered_ms = HOP_FLOW_UNREPLIED_MS,
+		.answered_ms = r->to.port == 53 ? HOP_FLOW_DNS_MS : HOP_FLOW_IDLE_MS,
+	};
+	return udp_stream_open(&options, on_flow_opened, s, &o->udp);
+}
+
+static int dial(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	const struct wire_request *r = o->header.request;
+	struct dial_options options = {
 		.loop = s->worker->loop,
 		.resolver = s->worker->resolver,
 		.filter = target_filter,
@@ -330,15 +389,28 @@ static void start_dial(struct hop_session *s)
 		.user = s->entry->user,
 		.to = &r->to,
 	};
+	if (target_check_name(&o->check))
+		return dial_start(&options, &r->to, on_dialled, s, &o->dial);
+	refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
+	return 0;
+}
+
+static void keep_target(struct hop_session *s, const struct addr *to)
+{
+	char text[ADDR_TEXT_MAX];
+	free(s->target);
+	s->target = strdup(addr_print(to, text));
+}
+
+/* Line 17 of 2.2. */
+static void reach_target(struct hop_session *s)
+{
+	const struct wire_request *r = s->opening->header.request;
 	keep_target(s, &r->to);
 	enter(s, STATE_DIAL);
-	if (!target_check_name(&o->check)) {
-		refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
-		return;
-	}
-	loop_timer_stop(s->worker->loop, &o->deadline);
+	loop_timer_stop(s->worker->loop, &s->opening->deadline);
 	tcp_watch_hangup(s->client, true);
-	if (dial_start(&dial, &r->to, on_dialled, s, &o->dial) != 0)
+	if ((r->cmd == WIRE_CMD_UDP ? open_flow(s) : dial(s)) != 0)
 		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 }
 
@@ -349,6 +421,12 @@ static void on_expiry(struct timer *timer)
 	uint64_t due_ms = wire_ephemeral_expire(w->ephemeral, loop_now_ms(w->loop));
 	if (due_ms != UINT64_MAX)
 		loop_timer_start(w->loop, timer, due_ms, on_expiry);
+}
+
+void hop_worker_watch_ephemeral(struct hop_worker *worker)
+{
+	if (!timer_is_running(&worker->expiry))
+		on_expiry(&worker->expiry);
 }
 
 void hop_worker_forget(struct hop_worker *worker)
@@ -370,8 +448,7 @@ static bool agree(struct hop_session *s)
 		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 		return false;
 	}
-	if (!timer_is_running(&s->worker->expiry))
-		on_expiry(&s->worker->expiry);
+	hop_worker_watch_ephemeral(s->worker);
 	if (!wire_pair_agree(o->pair, o->header.request->eph, o->ss)) {
 		refuse(s, STATUS_BAD_REQUEST, 48);
 		return false;
@@ -423,10 +500,11 @@ static void on_request(struct hop_session *s)
 		refuse(s, STATUS_RATE, 0);
 		return;
 	}
-	if (s->opening->header.request->cmd != WIRE_CONNECT)
+	uint8_t cmd = s->opening->header.request->cmd;
+	if (cmd == WIRE_ECHO || cmd == WIRE_NOOP)
 		answer_probe(s);
 	else if (agree(s))
-		start_dial(s);
+		reach_target(s);
 }
 
 static void on_header_bytes(struct hop_session *s, struct bytes data)
@@ -543,7 +621,9 @@ void hop_sessions_stop(struct hop_worker *worker)
 {
 	struct hop_session *s;
 	DL_FOREACH (worker->sessions, s) {
-		if (s->state == STATE_RELAY)
+		if (s->state == STATE_RELAY && s->udp != NULL)
+			udp_stream_stop(s->udp);
+		else if (s->state == STATE_RELAY)
 			relay_stop(s->relay);
 		else
 			end_early(s, "stopped");

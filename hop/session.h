@@ -1,9 +1,9 @@
 #ifndef HOP_SESSION_H
 #define HOP_SESSION_H
 /*
- * Does: one connection at a hop: header → dial → reply → relay → closing. Knows: its own header,
- * its neighbours. Never knows: the rest of the chain, payload (but at the exit the stream that
- * seals it).
+ * Does: one connection at a hop: header → dial → reply → relay → closing; at an exit the relay may
+ * be one between the stream and datagrams (udp_stream.h). Knows: its own header, its neighbours.
+ * Never knows: the rest of the chain, payload (but at the exit the stream that seals it).
  *
  *   state     waits for                         next
  *   HEADER    the request header                DIAL, CLOSING (stranger, error, peer gone)
@@ -56,6 +56,9 @@ struct hop_worker {
 /** hop_session_start() - takes @client, just accepted from @peer. */
 void hop_session_start(
 	struct hop_worker *worker, struct stream *client, const union addr_sock *peer);
+/** hop_worker_watch_ephemeral() - after a pair was acquired: it is wiped in time although nobody asks
+ * for the next one. */
+void hop_worker_watch_ephemeral(struct hop_worker *worker);
 /** hop_worker_forget() - frees worker->ephemeral and stops its timer; after the last session. */
 void hop_worker_forget(struct hop_worker *worker);
 /** hop_sessions_drain() - ends the sessions that have not begun (no header yet). */

@@ -1,0 +1,308 @@
+#include "hop/datagram.h"
+
+#include "common/udp.h"
+#include "hop/flow.h"
+#include "hop/target.h"
+#include "hop/udp_target.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "hop"
+#include "common/log.h"
+
+#define TICK_MS 1000 /* the rules' clocks are of seconds */
+
+struct hop_datagrams {
+	struct hop_worker *worker;
+	struct hop_flows *flows;
+	struct udp **sockets; /* to clients */
+	size_t n_sockets;
+	struct timer tick;
+	uint32_t n_flows; /* numbered for the log */
+	bool is_draining;
+};
+
+/* The upstream end of one flow. */
+struct upstream {
+	struct hop_datagrams *datagrams;
+	struct hop_flow *flow;
+	struct udp *udp;
+	struct udp_target *target; /* while it is being opened */
+	char *name;                /* for the log */
+	struct charge charge;
+	uint64_t start_ms;
+	uint32_t id;
+};
+
+static uint64_t now_ms(const struct hop_datagrams *d)
+{
+	return loop_now_ms(d->worker->loop);
+}
+
+/* ---- The clock of the rules ---- */
+
+static void on_tick(struct timer *timer);
+
+static void keep_ticking(struct hop_datagrams *d)
+{
+	hop_worker_watch_ephemeral(d->worker);
+	if (timer_is_running(&d->tick))
+		return;
+	int due_ms = hop_flows_due_ms(d->flows, now_ms(d));
+	if (due_ms >= 0)
+		loop_timer_start(d->worker->loop, &d->tick,
+			due_ms < TICK_MS ? (uint64_t)due_ms : TICK_MS, on_tick);
+}
+
+static void on_tick(struct timer *timer)
+{
+	struct hop_datagrams *d =
+		(struct hop_datagrams *)((char *)timer - offsetof(struct hop_datagrams, tick));
+	hop_flows_run(d->flows, now_ms(d));
+	keep_ticking(d);
+	if (d->is_draining && hop_flows_count(d->flows) == 0)
+		d->worker->on_session_end(d->worker); /* may be the worker's last act */
+}
+
+/* ---- Upstream ---- */
+
+static void on_upstream(struct udp *udp, const struct udp_packet *packet, void *owner)
+{
+	struct upstream *u = owner;
+	(void)udp;
+	hop_flow_receive(u->flow, packet->data, packet->len, now_ms(u->datagrams), loop_wall_ms());
+}
+
+static uint8_t status_of(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+		return STATUS_PORT_UNREACH;
+	case -EMSGSIZE:
+		return STATUS_MSGSIZE;
+	case -ENETUNREACH:
+	case -ENETDOWN:
+		return STATUS_NET_UNREACH;
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+		return STATUS_HOST_UNREACH;
+	default:
+		return STATUS_LOCAL;
+	}
+}
+
+static void on_upstream_error(struct udp *udp, int error, size_t mtu, void *owner)
+{
+	struct upstream *u = owner;
+	uint8_t status = status_of(error);
+	(void)udp;
+	LOG_LIMITED(LOG_LEVEL_DEBUG, "udp error flow=%u.%" PRIu32 " target=%s error=%s",
+		u->datagrams->worker->i_worker, u->id, u->name, err_name(error));
+	if (status == STATUS_MSGSIZE && mtu == 0)
+		mtu = UDP_PAYLOAD_MAX;
+	hop_flow_trouble(u->flow, status, mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX,
+		now_ms(u->datagrams), loop_wall_ms());
+}
+
+static const struct udp_ops upstream_ops = {
+	.on_packet = on_upstream,
+	.on_error = on_upstream_error,
+};
+
+static void on_opened(const struct udp_target_result *result, void *owner)
+{
+	struct upstream *u = owner;
+	u->target = NULL;
+	u->udp = result->udp;
+	hop_flow_opened(u->flow, &result->outcome, now_ms(u->datagrams), loop_wall_ms());
+	keep_ticking(u->datagrams);
+}
+
+static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *entry, void *owner)
+{
+	struct hop_datagrams *d = owner;
+	struct upstream *u;
+	if (d->is_draining)
+		return STATUS_LIMIT;
+	if (!rate_take(&entry->limits->connects, now_ms(d)))
+		return STATUS_RATE;
+	u = calloc(1, sizeof *u);
+	if (u == NULL)
+		return STATUS_LIMIT;
+	if (!charge_take(&u->charge, &entry->limits->flows)) {
+		free(u);
+		return STATUS_LIMIT;
+	}
+	u->datagrams = d;
+	u->flow = flow;
+	u->id = ++d->n_flows;
+	u->start_ms = now_ms(d);
+	hop_flow_set_data(flow, u);
+	return STATUS_OK;
+}
+
+static void open_upstream(struct hop_flow *flow, const struct wire_request *request, void *owner)
+{
+	struct hop_datagrams *d = owner;
+	struct upstream *u = hop_flow_data(flow);
+	struct hop_flow_outcome outcome = { .status = STATUS_LOCAL, .detail = DETAIL_LOCAL_MEMORY };
+	char text[ADDR_TEXT_MAX];
+	u->name = strdup(addr_print(&request->to, text));
+	if (u->name == NULL || udp_target_open(d->worker, hop_flow_entry(flow)->user, &request->to,
+				       target_timeout_ms(d->worker->options, request->timeout),
+				       &upstream_ops, u, on_opened, u, &u->target) != 0)
+		hop_flow_opened(flow, &outcome, now_ms(d), loop_wall_ms());
+}
+
+static void log_end(const struct upstream *u, const char *why)
+{
+	const struct hop_worker *w = u->datagrams->worker;
+	const union addr_sock *peer = hop_flow_peer(u->flow);
+	char from[ADDR_TEXT_MAX];
+	uint64_t up, down;
+	if (!w->options->logs_connections)
+		return;
+	hop_flow_bytes(u->flow, &up, &down);
+	LOG_INFO("closed flow=%u.%" PRIu32 " transport=udp user=%s from=%s target=%s up=%" PRIu64
+		 " down=%" PRIu64 " age_ms=%" PRIu64 " end=%s",
+		w->i_worker, u->id, hop_flow_entry(u->flow)->user->name,
+		peer != NULL ? addr_sock_print(peer, from) : "-", u->name != NULL ? u->name : "-",
+		up, down, loop_now_ms(w->loop) - u->start_ms, why);
+}
+
+static void close_upstream(struct hop_flow *flow, const char *why, void *owner)
+{
+	struct upstream *u = hop_flow_data(flow);
+	(void)owner;
+	log_end(u, why);
+	if (u->target != NULL)
+		udp_target_cancel(u->target);
+	udp_close(u->udp);
+	charge_return(&u->charge);
+	free(u->name);
+	free(u);
+	hop_flow_set_data(flow, NULL);
+}
+
+static void send_up(struct hop_flow *flow, struct bytes datagram, void *owner)
+{
+	struct upstream *u = hop_flow_data(flow);
+	(void)owner;
+	udp_send(u->udp, NULL, NULL, bytes_of(NULL, 0), datagram);
+}
+
+/* ---- Clients ---- */
+
+static void send_down(const struct hop_path *to, struct bytes head, struct bytes body, void *owner)
+{
+	(void)owner;
+	udp_send(to->socket, &to->peer, to->local.any.sa_family != AF_UNSPEC ? &to->local : NULL,
+		head, body);
+}
+
+static void on_client(struct udp *udp, const struct udp_packet *packet, void *owner)
+{
+	struct hop_datagrams *d = owner;
+	struct hop_path from = { .peer = *packet->from, .local = *packet->local, .socket = udp };
+	hop_flows_receive(d->flows, &from, packet->data, packet->len, now_ms(d), loop_wall_ms());
+	keep_ticking(d);
+}
+
+static const struct udp_ops client_ops = { .on_packet = on_client };
+
+static const struct hop_flows_ops flow_ops = {
+	.send_down = send_down,
+	.send_up = send_up,
+	.open = open_upstream,
+	.close = close_upstream,
+	.admit = admit,
+};
+
+int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret)
+{
+	struct hop_datagrams *d = calloc(1, sizeof *d);
+	if (d == NULL)
+		return ERR_NOMEM;
+	struct hop_flows_options options = {
+		.users = worker->users,
+		.replay = worker->replay,
+		.ephemeral = worker->ephemeral,
+		.max_flows = worker->options->max_flows,
+		.ops = &flow_ops,
+		.owner = d,
+	};
+	d->worker = worker;
+	int error = hop_flows_new(&options, loop_now_ms(worker->loop), &d->flows);
+	if (error != 0) {
+		free(d);
+		return error;
+	}
+	*ret = d;
+	return 0;
+}
+
+int hop_datagrams_listen(struct hop_datagrams *datagrams, const struct addr *at, bool shares_port)
+{
+	struct udp_options options = { .bind = at, .shares_port = shares_port, .is_shared = true };
+	struct udp **sockets =
+		reallocarray(datagrams->sockets, datagrams->n_sockets + 1, sizeof(struct udp *));
+	if (sockets == NULL)
+		return ERR_NOMEM;
+	datagrams->sockets = sockets;
+	int error = udp_open(datagrams->worker->udp, &options, &client_ops, datagrams,
+		&sockets[datagrams->n_sockets]);
+	if (error == 0)
+		datagrams->n_sockets++;
+	return error;
+}
+
+void hop_datagrams_drain(struct hop_datagrams *datagrams)
+{
+	datagrams->is_draining = true;
+	hop_flows_shorten(datagrams->flows, HOP_DATAGRAMS_QUIET_MS, now_ms(datagrams));
+	loop_timer_stop(datagrams->worker->loop, &datagrams->tick);
+	keep_ticking(datagrams);
+}
+
+void hop_datagrams_stop(struct hop_datagrams *datagrams)
+{
+	datagrams->is_draining = true;
+	hop_flows_end(datagrams->flows);
+}
+
+uint32_t hop_datagrams_count(const struct hop_datagrams *datagrams)
+{
+	return hop_flows_count(datagrams->flows);
+}
+
+static void log_counters(const struct hop_datagrams *d)
+{
+	const struct hop_flow_counters *n = hop_flows_counters(d->flows);
+	const struct udp_counters *u = udp_io_counters(d->worker->udp);
+	if (n->n_up == 0 && n->n_junk == 0)
+		return;
+	LOG_NOTICE("udp worker=%u up=%" PRIu64 " down=%" PRIu64 " junk=%" PRIu64
+		   " unauthentic=%" PRIu64 " clock=%" PRIu64 " replayed=%" PRIu64 " quota=%" PRIu64
+		   " wrong_source=%" PRIu64 " forged=%" PRIu64 " window=%" PRIu64
+		   " pending=%" PRIu64 " unproved=%" PRIu64 " full=%" PRIu64 " too_long=%" PRIu64
+		   " unreachable=%" PRIu64 " failed=%" PRIu64,
+		d->worker->i_worker, n->n_up, n->n_down, n->n_junk, n->n_unauthentic, n->n_clock,
+		n->n_replayed, n->n_quota, n->n_wrong_source, n->n_forged, n->n_window,
+		n->n_pending, n->n_amplification, u->n_full, u->n_too_long, u->n_unreachable,
+		u->n_failed);
+}
+
+void hop_datagrams_free(struct hop_datagrams *datagrams)
+{
+	if (datagrams == NULL)
+		return;
+	loop_timer_stop(datagrams->worker->loop, &datagrams->tick);
+	log_counters(datagrams);
+	hop_flows_free(datagrams->flows);
+	for (size_t i = 0; i < datagrams->n_sockets; i++)
+		udp_close(datagrams->sockets[i]);
+	free(datagrams->sockets);
+	free(datagrams);
+}

@@ -1,0 +1,24 @@
+#ifndef HOP_DATAGRAM_H
+#define HOP_DATAGRAM_H
+/*
+ * Does: the datagrams of one worker: sockets to clients, a socket upstream per flow, between them
+ * the rules of hop/flow.h. Knows: sockets, DNS, policy, quotas. Never knows: block layouts, epochs.
+ */
+#include "hop/session.h"
+
+struct hop_datagrams;
+/** hop_datagrams_new() - borrows @worker, whose udp and ephemeral are there. */
+NODISCARD int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret);
+/** hop_datagrams_listen() - takes datagrams at @at. Return: 0, or -errno of bind. */
+NODISCARD int hop_datagrams_listen(
+	struct hop_datagrams *datagrams, const struct addr *at, bool shares_port);
+/** hop_datagrams_drain() - no new flows; those that are quiet for HOP_DATAGRAMS_QUIET_MS end.
+ * worker->on_session_end runs when the last one has. */
+#define HOP_DATAGRAMS_QUIET_MS 1000
+void hop_datagrams_drain(struct hop_datagrams *datagrams);
+void hop_datagrams_stop(struct hop_datagrams *datagrams);            /* ends all flows now */
+uint32_t hop_datagrams_count(const struct hop_datagrams *datagrams); /* flows */
+/** hop_datagrams_free() - ends all flows, closes all sockets. NULL ok. */
+void hop_datagrams_free(struct hop_datagrams *datagrams);
+
+#endif

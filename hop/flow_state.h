@@ -1,0 +1,171 @@
+#ifndef HOP_FLOW_STATE_H
+#define HOP_FLOW_STATE_H
+/*
+ * Does: what a flow is made of: its epochs, their handshakes and keys; makes and drops them.
+ * Private to hop/flow*.c. Knows: names, keys. Never knows: what a datagram leads to.
+ *
+ *   flow ─┬─ valid    the epoch whose client proved its address; old: the one before, for 10 s
+ *         └─ pending  the newest accepted R; many addresses may have presented it
+ *   epoch ─┬─ handshake  R, S, who presented R: while copies of R are obeyed
+ *          └─ keys       at the exit
+ */
+#include "common/window.h"
+#include "hop/flow.h"
+
+#define FLOW_DATAGRAM_MAX  65507 /* of UDP over IP4 */
+#define FLOW_SOURCES_MAX   4
+#define FLOW_PENDING_MS    30000 /* an epoch that nobody proves; also how long R is known */
+#define FLOW_OVERLAP_MS    10000 /* the epoch before, provisional ids, phase 0: after the proof */
+#define FLOW_HELD_MAX      4     /* datagrams kept while the upstream socket is being made */
+#define FLOW_HELD_BYTES    8192
+#define FLOW_REST_MS       5000 /* a quiet exit lets go of its cipher contexts */
+#define FLOW_RESPONSE_MAX  1400 /* S and what follows it are one datagram up to here */
+#define FLOW_STAMP_BACK_MS 1000 /* an R may be stamped so much before the newest one */
+
+enum flow_name_kind {
+	FLOW_BY_CLIENT = 1, /* key id ‖ fid_c */
+	FLOW_BY_FID,        /* an epoch's assigned id */
+	FLOW_BY_SOURCE,     /* address ‖ port ‖ fid_c: provisional id */
+	FLOW_BY_SALT,       /* of an R that may be repeated */
+};
+
+/* An address that presented the R of an epoch. */
+struct flow_source {
+	struct flow_name name; /* FLOW_BY_SOURCE */
+	struct hop_path path;
+	uint64_t n_in, n_out;
+	uint32_t n_copies;    /* R and its copies from here */
+	uint32_t n_responses; /* S sent alone to here */
+};
+
+struct flow_handshake {
+	struct flow_epoch *epoch;
+	struct flow_name salt;
+	struct timer timer;
+	struct flow_source sources[FLOW_SOURCES_MAX];
+	unsigned n_sources;
+	uint32_t n_arrivals; /* of R, from anywhere */
+	uint8_t *r, *s;      /* with extensions; s: NULL until made */
+	size_t n_r, n_s;
+	uint16_t flags;      /* of R */
+	uint8_t cmd, status; /* status: of s */
+	uint8_t cipher;
+	struct wire_pair *pair; /* FS, until s is made */
+	uint8_t ss[SEAL_CURVE];
+	struct record_packet phase0; /* exit */
+};
+
+struct flow_keys {                     /* exit */
+	struct flow_keys *prev, *next; /* in hop_flows.warm */
+	struct record_packet up, down;
+	struct window window;
+	uint64_t number; /* next pn down */
+	uint64_t used_ms;
+	bool is_warm;
+};
+
+struct flow_epoch {
+	struct hop_flow *flow;
+	struct flow_name name; /* FLOW_BY_FID */
+	uint64_t fid;
+	uint64_t stamp_ms, accepted_ms;   /* R's own clock; ours */
+	uint64_t validated_ms;            /* 0 = pending */
+	struct hop_path bound;            /* once validated */
+	struct flow_handshake *handshake; /* NULL once R is forgotten */
+	struct flow_keys *keys;
+};
+
+/* Datagrams that wait. For the upstream socket: at a middle hop what is to be forwarded, at the
+ * exit a block and what follows. */
+struct flow_held {
+	uint8_t *bytes[FLOW_HELD_MAX];
+	uint16_t len[FLOW_HELD_MAX];
+	struct hop_path from[FLOW_HELD_MAX];
+	unsigned n;
+	size_t n_bytes;
+};
+
+enum flow_hint { /* statuses in D, each at most once a second */
+	FLOW_HINT_RESETUP,
+	FLOW_HINT_PORT,
+	FLOW_HINT_SIZE,
+	FLOW_HINT_OTHER,
+	FLOW_N_HINTS,
+};
+
+struct hop_flow {
+	struct flow flow;      /* first */
+	struct flow_name name; /* FLOW_BY_CLIENT; not of one that only answers */
+	struct hop_flows *flows;
+	const struct hop_entry *entry;
+	void *data; /* the owner's */
+	struct flow_epoch *valid, *old, *pending;
+	struct flow_held *held; /* up: while the upstream socket is being made */
+	struct flow_held
+		*late; /* down: more than the unproved client may get; until it is proved */
+	uint64_t fid_c;
+	uint64_t n_up, n_down; /* bytes */
+	uint64_t number;       /* middle hop: next pn of D */
+	uint32_t hint_count;
+	uint32_t hinted_s[FLOW_N_HINTS]; /* second of the last one, + 1 */
+	uint8_t target[16];              /* hash of what R names */
+	uint16_t port;
+	bool is_exit;
+	bool is_open;   /* the upstream socket is there */
+	bool is_answer; /* ECHO or a refusal: no upstream, only its S for copies of R */
+	bool is_admitted, has_reply;
+};
+
+struct hop_flows {
+	struct hop_flows_options options;
+	struct flow_table *table;
+	struct flow_keys *warm;
+	struct timer rest;
+	struct hop_flow_counters counters;
+	uint64_t now_ms, wall_ms; /* of the call that runs */
+	uint8_t *scratch;         /* FLOW_SCRATCH bytes: what is opened or sealed */
+};
+#define FLOW_SCRATCH (65536 + 64)
+
+/** flow_new() - listed, without epoch. NULL: at the cap or without memory. */
+struct hop_flow *flow_new(struct hop_flows *flows, const struct hop_entry *entry);
+void flow_held_free(struct flow_held *held); /* NULL ok */
+/** flow_end() - drops everything, tells the owner, frees. */
+void flow_end(struct hop_flow *flow, const char *why);
+/** flow_epoch_new() - of a request that was accepted: @r with its extension. Return: NULL without
+ * memory. */
+struct flow_epoch *flow_epoch_new(
+	struct hop_flow *flow, const struct wire_request *request, struct bytes r);
+/** flow_epoch_drop() - NULL ok. */
+void flow_epoch_drop(struct flow_epoch *epoch);
+/** flow_epoch_assign() - gives @epoch its fid: random, unique, low bit other than the validated
+ * epoch's. Return: 0, ERR_NOMEM. */
+NODISCARD int flow_epoch_assign(struct flow_epoch *epoch);
+/** flow_epoch_prove() - the client at @from has shown that it got S: @epoch is the validated one.
+ */
+void flow_epoch_prove(struct flow_epoch *epoch, const struct hop_path *from);
+/** flow_source_find() / add() - @from among those that presented R; NULL: no, or no room. add():
+ * with its provisional id, which a newer epoch takes over. */
+struct flow_source *flow_source_find(struct flow_handshake *h, const struct hop_path *from);
+struct flow_source *flow_source_add(struct flow_handshake *h, const struct hop_path *from);
+/** flow_source_print() - the provisional name. Return: its length. */
+uint8_t flow_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX]);
+/** flow_respond() - makes S from @response. Return: 0, or negative: nothing was made. */
+NODISCARD int flow_respond(struct flow_handshake *h, struct wire_response *response);
+/** flow_keys_use() - keeps the contexts of @keys for the next FLOW_REST_MS. */
+void flow_keys_use(struct hop_flows *flows, struct flow_keys *keys);
+bool hop_path_is_equal(const struct hop_path *a, const struct hop_path *b);
+
+/* hop/flow_request.c */
+/** flow_request_receive() - a datagram that is no block of a flow. */
+void flow_request_receive(struct hop_flows *flows, const struct hop_path *from, struct bytes in);
+
+/* hop/flow.c */
+/** flow_pass_up() - what follows R or stands in place of it: forwarded by a middle hop, opened by
+ * the exit (@rest begins with B_n there), held while there is no socket. */
+void flow_pass_up(struct hop_flow *flow, struct flow_epoch *epoch, const struct hop_path *from,
+	struct bytes rest);
+/** flow_send_response() - S, and @tail behind it, to a source; within its limit. */
+void flow_send_response(struct flow_epoch *epoch, struct flow_source *source, struct bytes tail);
+
+#endif
