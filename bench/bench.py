@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import datagrams
 import goals
 import report
 from namespace import Namespace, become_root, is_root
@@ -32,7 +33,7 @@ from stacks import all_stacks
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 RESULTS = os.path.join(HERE, "RESULTS.md")
-MEASURES = ("bulk", "rate", "ping", "idle")
+MEASURES = ("bulk", "rate", "ping", "idle", "udp")
 QUICK = ("direct", "*@3")
 CALM = 0.15  # a measurement is made again, up to ATTEMPTS times, when others took more than this share of the CPUs
 ATTEMPTS = 3
@@ -87,7 +88,7 @@ class Run:
         self.args, self.load, self.shared = args, load, shared
         self.stacks = stacks
         self.results = {s.name: {"kind": s.kind, "hops": s.hops, "is_encrypted": s.is_encrypted, "roles": [],
-                                 "rounds": [], "errors": [], "idle": None} for s in stacks}
+                                 "rounds": [], "errors": [], "idle": None, "udp_idle": None} for s in stacks}
         self.others = []  # as Running.others, of every measurement
         self.begun_at = time.monotonic()
 
@@ -121,16 +122,54 @@ class Run:
             finally:
                 running.close()
 
+    def udp_idle(self):
+        """Memory of idle flows, once, of all stacks at the same time: what takes long is the waiting."""
+        running, opened = {}, {}
+        try:
+            for index, stack in enumerate(self.stacks):
+                if "udp" in stack.measures and stack.hops in (1, 3):
+                    running[stack.name] = self.start(index, stack)
+            say(f"{self.clock()} idle UDP flows: {len(running)} stacks")
+            for stack in self.stacks:
+                if running.get(stack.name):
+                    self.udp_idle_open(stack, running[stack.name], opened)
+            time.sleep(1 if self.args.quick else datagrams.PENDING_S)
+            for stack in self.stacks:
+                if stack.name in opened:
+                    self.udp_idle_judge(stack, running[stack.name], opened[stack.name])
+        finally:
+            for one in opened.values():
+                Running.udp_idle_end(one)
+            for one in running.values():
+                if one:
+                    one.close()
+
+    def udp_idle_open(self, stack, running, opened):
+        try:
+            opened[stack.name] = running.udp_idle_open(min(stack.idle_flows, self.args.idle))
+            running.udp_idle_await(opened[stack.name])
+        except (Failed, OSError) as e:
+            self.fail(stack, e)
+            Running.udp_idle_end(opened.pop(stack.name, None))
+
+    def udp_idle_judge(self, stack, running, opened):
+        try:
+            self.results[stack.name]["udp_idle"] = running.udp_idle_growth(opened)
+        except (Failed, OSError) as e:
+            self.fail(stack, e)
+
     def round(self, number):
         running = {}
         try:
-            say(f"{self.clock()} round {number + 1} of {self.args.rounds}: starting {len(self.stacks)} stacks")
-            for index, stack in enumerate(self.stacks):
+            wanted = set(self.args.measures) - {"idle"}
+            stacks = [s for s in self.stacks if wanted & set(s.measures)]
+            say(f"{self.clock()} round {number + 1} of {self.args.rounds}: starting {len(stacks)} stacks")
+            for index, stack in enumerate(stacks):
                 self.results[stack.name]["rounds"].append({})
                 one = self.start(index, stack)
                 if one:
                     running[stack.name] = one
-            turned = [s for s in self.stacks if s.name in running]
+            turned = [s for s in stacks if s.name in running]
             turned = turned[number % max(1, len(turned)):] + turned[:number % max(1, len(turned))]
             for measure in self.args.measures:
                 if measure != "idle":
@@ -203,6 +242,8 @@ def run(args):
     try:
         if "idle" in args.measures:
             one.idle()
+        if "udp" in args.measures:
+            one.udp_idle()
         for number in range(args.rounds):
             one.round(number)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@
 #define POUR_BYTES    (256 * 1024)
 #define POUR_CHUNKS   4
 #define DISCARD_BYTES (4 * 1024 * 1024)
+#define BUFFER_BYTES  (4 * 1024 * 1024)
 
 void die(const char *what)
 {
@@ -31,6 +32,14 @@ void set_option(int fd, int level, int name)
 
 	if (setsockopt(fd, level, name, &one, sizeof(one)))
 		die("setsockopt");
+}
+
+void set_buffers(int fd)
+{
+	int size = BUFFER_BYTES;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 ssize_t pour(int fd)

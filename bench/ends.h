@@ -17,6 +17,9 @@ _Noreturn void die(const char *what);
 /** loopback() - 127.0.0.@last, port @port */
 struct sockaddr_in loopback(unsigned last, int port);
 void set_option(int fd, int level, int name);
+/** set_buffers() - receive and send buffers of a datagram socket, as large as allowed up to 4 MiB.
+ */
+void set_buffers(int fd);
 
 /**
  * pour(), discard() - move as much as one stream may before the next gets its turn

@@ -25,7 +25,7 @@ def number(value):
     if isinstance(value, str):
         return value
     size = abs(value)
-    if size >= 100:
+    if size >= 100 or (size >= 10 and value == int(value)):
         return f"{value:,.0f}"
     digits = 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:.{digits}f}" if value else "0"

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from figures import median, number, ratios, table, values
 
-PLAIN, SEALED = "ours-header-only", "ours-encrypted"
+PLAIN, SEALED, UDP = "ours-header-only", "ours-encrypted", "ours-udp"
 HOPS = 3
 BULK = {"down1": "1 stream down", "up1": "1 stream up", "down8": "8 streams down", "up8": "8 streams up"}
+UDP_SIZES = (64, 1200)  # as datagrams.SIZES
+UDP_FLOW_BYTES = 512
 SAME_COST = 1.15  # "the same" cost: as near as these measurements can tell
 
 
@@ -34,6 +36,14 @@ def all_goals():
     yield Goal("encrypted, connections/s", SEALED, "rate_per_s", ("stunnel",), 10)
     yield Goal("encrypted, connections/s", SEALED, "rate_per_s", ("shadowsocks",), 1.5)
     yield Goal("header-only, ping-pong p50, 1 CPU", PLAIN, "ping_pinned_p50_us", ("nginx",), 1.1, is_least=True)
+
+
+def udp_goals(hops):
+    """UDP has goals at 1 hop too."""
+    for size in UDP_SIZES:
+        key, peers = f"udp{size}_per_s", {3: (("nginx-udp", 2.2), ("shadowsocks-udp", 5)), 1: (("nginx-udp", 1.1),)}
+        for peer, limit in peers[hops]:
+            yield Goal(f"UDP, {hops} hop{'s' if hops > 1 else ''}, {size} B, packets/s", UDP, key, (peer,), limit)
 
 
 MEMORY = (  # kind, roles, most bytes per connection, stretch
@@ -104,6 +114,28 @@ def remembered(result, what, kind, roles, limit, stretch):
     return [f"idle connection, {what}", text, f"{number(size)} B", "-", "-", verdict(size, limit, stretch, True), "-"]
 
 
+def not_lost(result, size):
+    """The line of the loss goal."""
+    key = f"udp{size}_offered_lost_percent"
+    stacks, title = result["stacks"], f"UDP, {HOPS} hops, {size} B, lost of 40,000/s offered, %"
+    lost, peer = median(stacks.get(f"{UDP}@{HOPS}"), key), median(stacks.get(f"nginx-udp@{HOPS}"), key)
+    if lost is None:
+        return [title, "0 %", "-", "-", "-", "not measured (ours)", "-"]
+    outcome = "**missed**" if lost > 0 else "met"
+    return [title, "0 %", number(lost), f"nginx-udp@{HOPS}: {number(peer)}", "-", outcome, "-"]
+
+
+def flow_remembered(result):
+    """The line of the memory goal of flows; of several hops the largest counts."""
+    title, text = "idle UDP flow, a hop", limit_text(UDP_FLOW_BYTES, None, True, " B")
+    stack = result["stacks"].get(f"{UDP}@{HOPS}")
+    idle = stack.get("udp_idle") if stack else None
+    if not idle:
+        return [title, text, "-", "-", "-", "not measured (ours)", "-"]
+    size = max(b for b, role in zip(idle["bytes_by_process"], stack["roles"]) if role in ("middle", "exit"))
+    return [title, text, f"{number(size)} B", "-", "-", verdict(size, UDP_FLOW_BYTES, None, True), "-"]
+
+
 # ---- the cost of one more hop ----
 
 def hop_cost(result, kind, hops, what):
@@ -147,6 +179,9 @@ def judge(result):
     lines = [compared(result, goal) for goal in all_goals()]
     lines += [remembered(result, *memory) for memory in MEMORY]
     lines += [same_cost(result, what, name) for what, name in BULK.items()]
+    for hops in (HOPS, 1):
+        lines += [compared(result, goal, hops) for goal in udp_goals(hops)]
+    lines += [not_lost(result, size) for size in UDP_SIZES] + [flow_remembered(result)]
     return [dict(zip(HEADER, line)) for line in lines]
 
 
@@ -164,7 +199,7 @@ def render(result):
     seen = [g for g in judged if not g["verdict"].startswith("not measured")]
     unseen = [g for g in judged if g not in seen]
     missed = sum("missed" in g["verdict"] for g in seen)
-    parts = [f"## Goals, at {HOPS} hops",
+    parts = [f"## Goals, at {HOPS} hops where nothing else is said",
              f"{len(seen) - missed} met, {missed} missed, {len(unseen)} not measured.",
              table(HEADER, [g.values() for g in seen]) if seen else "", lacks(unseen), render_one_hop(result)]
     return "\n\n".join(part for part in parts if part)

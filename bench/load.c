@@ -8,6 +8,10 @@
  *   load ping -e ENTRY -o ORIGIN -z SIZE          SIZE bytes there and back, one at a time
  *   load idle -e ENTRY -o ORIGIN -n CONNECTIONS   opens them, holds them until stdin ends
  *
+ *   load udp-echo  -e ENTRY -o ORIGIN -n FLOWS -z SIZE -d OUTSTANDING  datagrams there and back
+ *   load udp-offer -e ENTRY -o ORIGIN -n FLOWS -z SIZE -r PER_SECOND   at a steady rate
+ *   load udp-idle  -e ENTRY -o ORIGIN -n FLOWS    opens them, holds them until stdin ends
+ *
  *   -e, -o: ports on loopback; -t: seconds measured, -w: of warm-up before; -p PID,...: to sample
  */
 #include <errno.h>
@@ -21,106 +25,29 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ends.h"
+#include "meter.h"
 #include "origin.h"
+#include "udp_load.h"
 
 #define PING_BYTES_MAX  65536
-#define PROCESSES_MAX   64
 #define SOURCES         8 /* clients connect from 127.0.0.2 to .9, for more ports */
 #define WATCHDOG_S      30
 #define REPLY_TIMEOUT_S 5
 
 static struct {
 	int entry, origin; /* ports */
-	int n;             /* streams, connections at once, connections */
+	int n;             /* streams, connections at once, connections, flows */
 	int size;
+	int depth, per_s; /* of datagrams: outstanding; offered */
 	bool is_up;
 	double secs, warm_s;
-	clockid_t clocks[PROCESSES_MAX + 2]; /* the proxies, then client and origin */
-	int n_proxies;
-} opt = { .n = 1, .size = 64, .secs = 1.0, .warm_s = 0.2 };
+} opt = { .n = 1, .size = 64, .depth = 1, .per_s = 1000, .secs = 1.0, .warm_s = 0.2 };
 
 static uint64_t n_done, n_failed; /* bytes or exchanges since the start */
 static int epoll = -1;
-
-static double seconds_of(clockid_t clock)
-{
-	struct timespec t = { 0 };
-
-	if (clock_gettime(clock, &t))
-		return 0;
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double now(void)
-{
-	return seconds_of(CLOCK_MONOTONIC);
-}
-
-/* ---- marks: everything that is counted, at one moment ---- */
-
-struct mark {
-	double at;
-	uint64_t done;
-	double cpu_s[PROCESSES_MAX + 2];
-};
-
-static struct mark mark_now(void)
-{
-	struct mark mark = { .at = now(), .done = n_done };
-
-	for (int i = 0; i < opt.n_proxies + 2; i++)
-		mark.cpu_s[i] = seconds_of(opt.clocks[i]);
-	return mark;
-}
-
-/* ---- latency samples ---- */
-
-static float *samples_us;
-static size_t n_samples, cap_samples;
-
-static void sample_add(double seconds)
-{
-	if (n_samples == cap_samples) {
-		cap_samples = cap_samples ? 2 * cap_samples : 65536;
-		samples_us = realloc(samples_us, cap_samples * sizeof(*samples_us));
-		if (!samples_us)
-			die("samples");
-	}
-	samples_us[n_samples++] = (float)(seconds * 1e6);
-}
-
-static int sample_compare(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* What was done between two marks, how long it took, what CPU time it cost, and the latencies. */
-static void print_answer(const struct mark *from, const struct mark *to)
-{
-	static const int percents[] = { 50, 90, 99 };
-	int n = opt.n_proxies;
-
-	printf("{\"done\": %llu, \"failed\": %llu, \"secs\": %.6f",
-		(unsigned long long)(to->done - from->done), (unsigned long long)n_failed,
-		to->at - from->at);
-	printf(", \"client_cpu_s\": %.6f, \"origin_cpu_s\": %.6f, \"cpu_s\": [",
-		to->cpu_s[n] - from->cpu_s[n], to->cpu_s[n + 1] - from->cpu_s[n + 1]);
-	for (int i = 0; i < n; i++)
-		printf("%s%.6f", i ? ", " : "", to->cpu_s[i] - from->cpu_s[i]);
-	printf("]");
-	if (n_samples)
-		qsort(samples_us, n_samples, sizeof(*samples_us), sample_compare);
-	for (size_t i = 0; n_samples && i < 3; i++)
-		printf(", \"p%d_us\": %.2f", percents[i],
-			(double)samples_us[(n_samples - 1) * (size_t)percents[i] / 100]);
-	printf("}\n");
-}
 
 /* ---- sockets ---- */
 
@@ -173,12 +100,12 @@ static void measure(void (*turn)(void))
 	for (int i = 0; i < 2; i++) {
 		double until = now() + (i ? opt.secs : opt.warm_s);
 
-		n_samples = 0;
+		samples_forget();
 		while (now() < until)
 			turn();
-		marks[i] = mark_now();
+		marks[i] = mark_now(n_done, 0);
 	}
-	print_answer(&marks[0], &marks[1]);
+	print_answer(&marks[0], &marks[1], n_failed, 0);
 }
 
 /* ---- bulk ---- */
@@ -321,32 +248,60 @@ static void idle(void)
 		continue;
 }
 
-/* ---- command line ---- */
+/* ---- datagrams ---- */
 
-static void read_pids(char *list)
+static void udp_run(void (*run)(const struct udp_load *))
 {
-	for (char *pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
-		if (opt.n_proxies == PROCESSES_MAX)
-			die("too many processes");
-		if (clock_getcpuclockid(atoi(pid), &opt.clocks[opt.n_proxies++]))
-			die("a proxy is gone");
-	}
+	struct udp_load load = { .entry = opt.entry,
+		.n_flows = opt.n,
+		.size = opt.size,
+		.depth = opt.depth,
+		.per_s = opt.per_s,
+		.secs = opt.secs,
+		.warm_s = opt.warm_s };
+
+	if (opt.size < UDP_LOAD_BYTES_MIN || opt.size > UDP_LOAD_BYTES_MAX || opt.depth < 1 ||
+		opt.per_s < 1)
+		die("options");
+	run(&load);
 }
+
+static void run_udp_echo(void)
+{
+	udp_run(udp_echo);
+}
+
+static void run_udp_offer(void)
+{
+	udp_run(udp_offer);
+}
+
+static void run_udp_idle(void)
+{
+	udp_run(udp_idle);
+}
+
+/* ---- command line ---- */
 
 static void read_options(int argc, char **argv)
 {
 	int *const ints[128] = {
-		['e'] = &opt.entry, ['o'] = &opt.origin, ['n'] = &opt.n, ['z'] = &opt.size
+		['e'] = &opt.entry,
+		['o'] = &opt.origin,
+		['n'] = &opt.n,
+		['z'] = &opt.size,
+		['d'] = &opt.depth,
+		['r'] = &opt.per_s,
 	};
 	double *const reals[128] = { ['t'] = &opt.secs, ['w'] = &opt.warm_s };
 
-	for (int c; (c = getopt(argc, argv, "e:o:n:z:t:w:p:u")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "e:o:n:z:d:r:t:w:p:u")) != -1;) {
 		if (c == '?')
 			exit(2);
 		if (c == 'u')
 			opt.is_up = true;
 		else if (c == 'p')
-			read_pids(optarg);
+			meter_add_proxies(optarg);
 		else if (ints[c])
 			*ints[c] = atoi(optarg);
 		else
@@ -356,21 +311,18 @@ static void read_options(int argc, char **argv)
 		die("options");
 }
 
-static void start_origin(void)
-{
-	pid_t pid = origin_start(opt.origin);
-
-	opt.clocks[opt.n_proxies] = CLOCK_PROCESS_CPUTIME_ID;
-	if (clock_getcpuclockid(pid, &opt.clocks[opt.n_proxies + 1]))
-		die("clock of the origin");
-}
-
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
+		pid_t (*origin)(int port);
 		void (*run)(void);
-	} modes[] = { { "bulk", bulk }, { "rate", rate }, { "ping", ping }, { "idle", idle } };
+		bool is_held; /* until stdin ends */
+	} modes[] = { { "bulk", origin_start, bulk, false }, { "rate", origin_start, rate, false },
+		{ "ping", origin_start, ping, false }, { "idle", origin_start, idle, true },
+		{ "udp-echo", udp_origin_start, run_udp_echo, false },
+		{ "udp-offer", udp_origin_start, run_udp_offer, false },
+		{ "udp-idle", udp_origin_start, run_udp_idle, true } };
 	struct rlimit files;
 
 	errno = 0;
@@ -381,14 +333,12 @@ int main(int argc, char **argv)
 		getrlimit(RLIMIT_NOFILE, &files);
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
-		start_origin();
+		meter_set_origin(modes[i].origin(opt.origin));
 		epoll = epoll_create1(EPOLL_CLOEXEC);
-		alarm((unsigned)(opt.secs + opt.warm_s) +
-			(modes[i].run == idle ? 600 : WATCHDOG_S));
+		alarm((unsigned)(opt.secs + opt.warm_s) + (modes[i].is_held ? 600 : WATCHDOG_S));
 		modes[i].run();
 		return 0;
 	}
-	fprintf(stderr,
-		"usage: load bulk|rate|ping|idle OPTION... (see the top of bench/load.c)\n");
+	fprintf(stderr, "usage: load MODE OPTION... (see the top of bench/load.c)\n");
 	return 2;
 }

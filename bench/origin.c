@@ -106,26 +106,31 @@ static int origin_listen(int port)
 	return fd;
 }
 
-pid_t origin_start(int port)
+pid_t origin_fork(int fd, void (*run)(int fd))
 {
-	int listener = origin_listen(port);
-	pid_t parent = getpid(), pid;
+	pid_t parent = getpid(), pid = fork();
 
-	swallowed = mmap(NULL, sizeof(*swallowed), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (swallowed == MAP_FAILED)
-		die("mmap");
-	pid = fork();
 	if (pid < 0)
 		die("fork");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == parent)
-			origin_run(listener);
+			run(fd);
 		_exit(1);
 	}
-	close(listener);
+	close(fd);
 	return pid;
+}
+
+pid_t origin_start(int port)
+{
+	int listener = origin_listen(port);
+
+	swallowed = mmap(NULL, sizeof(*swallowed), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (swallowed == MAP_FAILED)
+		die("mmap");
+	return origin_fork(listener, origin_run);
 }
 
 uint64_t origin_swallowed(void)

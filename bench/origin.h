@@ -10,6 +10,9 @@
 
 /** origin_start() - listens on 127.0.0.1:@port before it returns. Return: its process id. */
 pid_t origin_start(int port);
+/** origin_fork() - runs @run with @fd, which the caller loses, in a process that ends with this
+ * one. */
+pid_t origin_fork(int fd, void (*run)(int fd));
 /** origin_swallowed() - bytes that arrived on connections of part 'u' so far. */
 uint64_t origin_swallowed(void);
 

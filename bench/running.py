@@ -7,18 +7,16 @@ import subprocess
 import tempfile
 import time
 
+from datagrams import Datagrams, Failed
 from namespace import Namespace
 from stacks import Site
 
 START_TIMEOUT_S = 8
 STOP_TIMEOUT_S = 2
 LISTEN = "0A"  # state of a listening socket in /proc/net/tcp
+UNCONNECTED = "07"  # and of a datagram socket that takes from anyone, in /proc/net/udp
 PING_BYTES = 64
 CONCURRENT = 64
-
-
-class Failed(Exception):
-    """This stack, or this measurement of it, failed; the run goes on without it."""
 
 
 def compile_load(source, folder):
@@ -42,7 +40,7 @@ def busy_s():
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-class Running:
+class Running(Datagrams):
     """Starts every process of a stack when made; close() ends them."""
 
     def __init__(self, stack, index, load, shared):
@@ -69,7 +67,7 @@ class Running:
                     process.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder))
         deadline = time.monotonic() + START_TIMEOUT_S
         for i, process in enumerate(self.processes):
-            while not self._listens(i, process.port):
+            while not self._listens(i, process):
                 if self.children[i].poll() is not None or time.monotonic() > deadline:
                     raise Failed(f"{process.role} does not listen on port {process.port}: {self.last_words(i)}")
                 time.sleep(0.01)
@@ -81,13 +79,14 @@ class Running:
         with open(self._log(i), errors="replace") as log:
             return " / ".join(log.read()[-400:].strip().splitlines()) or "(it said nothing)"
 
-    def _listens(self, i, port):
+    def _listens(self, i, process):
+        transport, state = ("udp", UNCONNECTED) if process.is_udp else ("tcp", LISTEN)
         try:
-            with open(f"/proc/{self.children[i].pid}/net/tcp") as f:
+            with open(f"/proc/{self.children[i].pid}/net/{transport}") as f:
                 fields = [line.split() for line in f]
         except OSError:
             return False
-        return any(f[1].endswith(f":{port:04X}") and f[3] == LISTEN for f in fields)
+        return any(f[1].endswith(f":{process.port:04X}") and f[3] == state for f in fields)
 
     def close(self):
         for end in (signal.SIGTERM, signal.SIGKILL):
@@ -172,21 +171,21 @@ class Running:
         }
 
     def ping(self, secs):
-        yield "ping", lambda: self._ping("ping", secs / 2, None)
-        yield "ping_pinned", lambda: self._pinned(secs / 2)
+        yield "ping", lambda: self._ping("ping", self._run, secs / 2)
+        yield "ping_pinned", lambda: self._ping("ping_pinned", self._run_pinned, secs / 2)
 
-    def _ping(self, key, secs, cpus):
-        answer = self._run(secs, "ping", "-z", PING_BYTES, cpus=cpus)
+    def _ping(self, key, run, secs):
+        answer = run(secs, "ping", "-z", PING_BYTES)
         return {f"{key}_p50_us": answer["p50_us"], f"{key}_p99_us": answer["p99_us"],
                 f"{key}_cpu_us": 1e6 * sum(answer["cpu_s"]) / answer["done"] if self.children else None}
 
-    def _pinned(self, secs):
+    def _run_pinned(self, secs, mode, *options):
         """With every process on one CPU: the length of the path, without the scheduler's choice of CPUs."""
         every = os.sched_getaffinity(0)
         one = {max(every)}
         self._pin(one)
         try:
-            return self._ping("ping_pinned", secs, one)
+            return self._run(secs, mode, *options, cpus=one)
         finally:
             self._pin(every)
 

@@ -17,6 +17,7 @@ OURS = "ours-"
 FDS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 CONNECTIONS = max(200, min(6000, (FDS - 500) // 3))  # what a peer is configured for: 2 sockets each, and pipes
 IDLE_CONNECTIONS = min(5000, CONNECTIONS - 100)
+SS_FLOWS = 400  # it keeps no more than 512
 NGINX_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -25,6 +26,7 @@ class Process:
     role: str  # as the report names it: access, middle, exit, proxy, client, server
     port: int
     argv: list
+    is_udp: bool = False  # it is up when its UDP port is there
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Stack:
     programs: list = field(default_factory=list)  # without them it is skipped
     is_encrypted: bool = False
     idle_connections: int = IDLE_CONNECTIONS
+    idle_flows: int = 2000
     measures: tuple = ("bulk", "rate", "ping", "idle")
 
     @property
@@ -71,7 +74,7 @@ class Site:
 
 # ---- ours ----
 
-def ours(programs, hops, payload):
+def ours(programs, hops, payload, is_udp=False):
     access, hop, chain = (os.path.join(programs, p) for p in ("access", "hop", "chain"))
 
     def build(site):
@@ -83,13 +86,17 @@ def ours(programs, hops, payload):
             steps.append({"addr": f"127.0.0.1:{port}", "key_file": key})
             processes.append(Process("exit" if i == hops else "middle", port, [
                 hop, "--listen", f"127.0.0.1:{port}", "--user", f"bench,{key}", "--allow", "loopback",
-                "--log-level", "notice"]))
+                "--log-level", "notice"], is_udp))
         spec = {"hops": steps, "target": f"127.0.0.1:{site.origin}"}
         if payload == "header-only":
             spec["payload"] = payload
+        if is_udp:
+            spec["udp"] = "datagram"
         file = site.write("chain.json", json.dumps(spec))
+        scheme = "udp://" if is_udp else ""
         return [Process("access", ports[0], [
-            access, "--listen", f"127.0.0.1:{ports[0]}", "--chain", file, "--log-level", "notice"]), *processes]
+            access, "--listen", f"{scheme}127.0.0.1:{ports[0]}", "--chain", file, "--log-level", "notice"], is_udp),
+            *processes]
 
     return build
 
@@ -101,6 +108,11 @@ def ours_stacks(programs, prefix, hops):
             measures = ("bulk",) if n > 3 else Stack.measures
             yield Stack(prefix + payload, n, ours(programs, n, payload), needs, payload == "encrypted",
                         measures=measures)
+
+
+def ours_udp_stack(programs, prefix, n):
+    needs = [os.path.join(programs, p) for p in ("access", "hop", "chain")]
+    return Stack(prefix + "udp", n, ours(programs, n, "encrypted", is_udp=True), needs, True, measures=("udp",))
 
 
 # ---- one process per hop ----
@@ -128,7 +140,7 @@ pid {folder}/nginx{i}.pid;
 error_log {folder}/nginx{i}.log crit;
 events {{ worker_connections {connections}; }}
 stream {{
- server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass 127.0.0.1:{next_port}; }}
+ server {{ listen 127.0.0.1:{port} {listen}; proxy_pass 127.0.0.1:{next_port}; proxy_timeout 120s; }}
 }}
 """
 
@@ -142,13 +154,15 @@ def haproxy(hops):
     return build
 
 
-def nginx(hops):
+def nginx(hops, is_udp=False):
+    listen = "udp reuseport rcvbuf=4m sndbuf=4m" if is_udp else "backlog=4096"
+
     def build(site):
         ports = site.ports(hops)
         for i, port in enumerate(ports[:-1]):
             conf = NGINX.format(module=NGINX_MODULE, folder=site.folder, i=i, connections=3 * CONNECTIONS, port=port,
-                                next_port=ports[i + 1])
-            yield Process("proxy", port, ["nginx", "-p", site.folder, "-c", site.write(f"nginx{i}.conf", conf)])
+                                listen=listen, next_port=ports[i + 1])
+            yield Process("proxy", port, ["nginx", "-p", site.folder, "-c", site.write(f"nginx{i}.conf", conf)], is_udp)
     return build
 
 
@@ -193,8 +207,9 @@ def certificate(folder):
     return both
 
 
-def shadowsocks(hops):
-    common = ["-k", "bench", "-m", "aes-256-gcm", "--no-delay", "-t", "120", "-n", str(min(FDS, 3 * CONNECTIONS))]
+def shadowsocks(hops, is_udp=False):
+    common = ["-k", "bench", "-m", "aes-256-gcm", "--no-delay", "-t", "120", "-n", str(min(FDS, 3 * CONNECTIONS)),
+              *(["-U"] if is_udp else [])]
 
     def build(site):
         ports = site.ports(hops)
@@ -202,8 +217,8 @@ def shadowsocks(hops):
             inner = site.inner(i)
             yield Process("client", port, [
                 "ss-tunnel", "-s", "127.0.0.1", "-p", str(inner), "-b", "127.0.0.1", "-l", str(port),
-                "-L", f"127.0.0.1:{ports[i + 1]}", *common])
-            yield Process("server", inner, ["ss-server", "-s", "127.0.0.1", "-p", str(inner), *common])
+                "-L", f"127.0.0.1:{ports[i + 1]}", *common], is_udp)
+            yield Process("server", inner, ["ss-server", "-s", "127.0.0.1", "-p", str(inner), *common], is_udp)
     return build
 
 
@@ -211,7 +226,7 @@ def shadowsocks(hops):
 
 def all_stacks(programs, compare=None):
     """In the order in which they run: what is compared with each other stands close together in time."""
-    stacks = [Stack("direct", 0, lambda site: [])]
+    stacks = [Stack("direct", 0, lambda site: [], measures=(*Stack.measures, "udp"))]
     stacks += ours_stacks(programs, OURS, (1, 3, 5))
     if compare:
         stacks += ours_stacks(compare, "base-", (1, 3))
@@ -222,4 +237,16 @@ def all_stacks(programs, compare=None):
     for n in (1, 3):
         stacks.append(Stack("stunnel", n, stunnel(n), ["stunnel4", "openssl"], True, idle_connections=500))
         stacks.append(Stack("shadowsocks", n, shadowsocks(n), ["ss-tunnel", "ss-server"], True))
-    return sorted(stacks, key=lambda s: s.hops)
+    return sorted(stacks, key=lambda s: s.hops) + sorted(udp_stacks(programs, compare), key=lambda s: s.hops)
+
+
+def udp_stacks(programs, compare):
+    """Of those above, what can carry datagrams."""
+    for n in (1, 3):
+        yield ours_udp_stack(programs, OURS, n)
+        if compare:
+            yield ours_udp_stack(compare, "base-", n)
+        yield Stack("shadowsocks-udp", n, shadowsocks(n, is_udp=True), ["ss-tunnel", "ss-server"], True,
+                    idle_flows=SS_FLOWS, measures=("udp",))
+    for n in (1, 2, 3, 4):
+        yield Stack("nginx-udp", n, nginx(n, is_udp=True), ["nginx", NGINX_MODULE], measures=("udp",))
