@@ -366,3 +366,87 @@ Test(header, silence_is_told_in_words)
 	chain_open_free(open);
 	tear_down(&w);
 }
+
+/* Feeds one block that @request is sealed to. */
+static enum hop_header_step feed_request(
+	struct world *w, struct hop_header *h, const struct wire_request *request)
+{
+	static uint8_t n_made;
+	uint8_t salt[WIRE_SALT] = { ++n_made }, r[WIRE_REQUEST_MAX];
+	int n = wire_request_encode(request, WIRE_TCP, w->spec.hops[0].key, salt, r);
+	cr_assert_eq(n, WIRE_REQUEST);
+	hop_header_init(h);
+	return feed(w, h, bytes_of(r, WIRE_REQUEST), WIRE_REQUEST, NOW_MS);
+}
+
+Test(header, the_exit_takes_datagrams_over_a_stream)
+{
+	struct wire_request request = {
+		.cmd = WIRE_CMD_UDP,
+		.flags = WIRE_EXIT | WIRE_E2E | WIRE_OFFERS,
+		.time_ms = NOW_MS,
+		.proto = 1,
+		.atyp = WIRE_ATYP_IP4,
+		.to = { .kind = ADDR_IP4, .ip = { 192, 0, 2, 1 }, .port = 53 },
+	};
+	struct world w;
+	struct hop_header h;
+	set_up(&w, false);
+	cr_expect_eq(feed_request(&w, &h, &request), HOP_HEADER_OK);
+	cr_expect_eq(h.request->cmd, WIRE_CMD_UDP);
+	cr_expect_neq(h.cipher, RECORD_NONE);
+	hop_header_deinit(&h);
+
+	request.flags |= WIRE_OPEN_UDP;
+	request.atyp = WIRE_ATYP_NONE;
+	request.to = (struct addr){ .kind = ADDR_NONE };
+	cr_expect_eq(feed_request(&w, &h, &request), HOP_HEADER_REFUSED);
+	cr_expect_eq(h.status, STATUS_UNSUPPORTED);
+	cr_expect_eq(h.detail, 2);
+	hop_header_deinit(&h);
+
+	request = (struct wire_request){
+		.cmd = WIRE_CONNECT,
+		.time_ms = NOW_MS,
+		.proto = 2,
+		.atyp = WIRE_ATYP_IP4,
+		.to = { .kind = ADDR_IP4, .ip = { 192, 0, 2, 1 }, .port = 53 },
+	};
+	cr_expect_eq(feed_request(&w, &h, &request), HOP_HEADER_REFUSED);
+	cr_expect_eq(h.status, STATUS_UNSUPPORTED);
+	cr_expect_eq(h.detail, 17);
+	hop_header_deinit(&h);
+	tear_down(&w);
+}
+
+Test(header, a_client_asks_for_datagrams_sealed_also_where_streams_are_not)
+{
+	for (int is_header_only = 0; is_header_only < 2; is_header_only++) {
+		struct world w;
+		struct hop_reply reply;
+		struct hop_header h;
+		struct wire_secrets theirs, ours;
+		struct chain_open *open;
+		uint8_t cipher;
+		set_up(&w, is_header_only);
+		cr_assert_eq(chain_open_new_udp(&w.spec, &w.target, NOW_MS, 0, w.client, &open), 0);
+		answer(&w, open, STATUS_OK, &reply, &theirs);
+		cr_assert_eq(
+			listen_to(open, bytes_of(reply.bytes, reply.len), 96), CHAIN_OPEN_DONE);
+		cr_assert(chain_open_secrets(open, &cipher, &ours));
+		cr_expect_arr_eq(ours.up, theirs.up, 32);
+		cr_expect_arr_eq(ours.down, theirs.down, 32);
+		chain_open_free(open);
+
+		cr_assert_eq(chain_open_new_udp(&w.spec, &w.target, NOW_MS, 0, w.client, &open), 0);
+		hop_header_init(&h);
+		cr_assert_eq(feed(&w, &h, chain_open_request(open), 128, NOW_MS), HOP_HEADER_OK);
+		cr_expect_eq(h.request->cmd, WIRE_CMD_UDP);
+		cr_expect_eq(h.request->proto, 1);
+		cr_expect_eq(h.request->flags & (WIRE_EXIT | WIRE_E2E | WIRE_FS),
+			WIRE_EXIT | WIRE_E2E | WIRE_FS);
+		hop_header_deinit(&h);
+		chain_open_free(open);
+		tear_down(&w);
+	}
+}
