@@ -3,7 +3,7 @@
 Everything started here is ended here; ports are the kernel's; nothing sleeps to wait for something
 that can be seen.
 """
-import hashlib
+import collections
 import json
 import os
 import pathlib
@@ -14,9 +14,13 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+from impair import BothRelay, TcpRelay  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BUILD") or pathlib.Path(__file__).parents[2] / "build" / "bin")
 WAIT = 10.0
@@ -154,6 +158,26 @@ class World:
     def origin(self, handler):
         return self.add(Origin(handler))
 
+    def udp_access(self, chain, target=None, *args, **more):
+        """An access server for UDP alone."""
+        return self.access(chain, *(("--to", target) if target else ()), *args, listen="udp://127.0.0.1:0", **more)
+
+    def udp_origin(self, answer=True):
+        return self.add(UdpOrigin(answer))
+
+    def udp_client(self, port):
+        """A socket connected to @port of 127.0.0.1."""
+        client = self.add(UdpClient(port))
+        return client.socket
+
+    def before(self, hop, only_tcp=False, **faults):
+        """A relay in front of @hop (a Process, or an (address, key) pair), TCP and UDP on one port; faults are those
+        of UDP. relay.pair stands in a chain where the hop stood."""
+        addr, key = hop if isinstance(hop, tuple) else ("127.0.0.1:%d" % hop.port(), hop.key)
+        relay = self.add(TcpRelay(addr) if only_tcp else BothRelay(addr, **faults))
+        relay.pair = (relay.addr, key)
+        return relay
+
 
 class Origin:
     """A TCP server whose connections are handled by @handler(socket) in threads."""
@@ -187,6 +211,86 @@ class Origin:
         except OSError:
             pass
         self.socket.close()
+
+
+class UdpOrigin:
+    """Echoes datagrams and counts them: received (by content), peers (by address)."""
+
+    def __init__(self, answer=True, port=0):
+        self.answer = answer
+        self.lock = threading.Lock()
+        self.received, self.peers = collections.Counter(), collections.Counter()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", port))
+        self.port = self.socket.getsockname()[1]
+        self.addr = "127.0.0.1:%d" % self.port
+        self.is_ended = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while not self.is_ended:
+            try:
+                data, peer = self.socket.recvfrom(65536)
+            except ConnectionError:  # an ICMP error about an answer
+                continue
+            with self.lock:
+                self.received[data] += 1
+                self.peers[peer] += 1
+            if self.answer and not self.is_ended:
+                try:
+                    self.socket.sendto(data, peer)
+                except OSError:
+                    pass
+
+    def count(self):
+        with self.lock:
+            return sum(self.received.values())
+
+    def end(self):
+        self.is_ended = True
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"", ("127.0.0.1", self.port))
+        self.thread.join(5)
+        self.socket.close()
+
+
+class UdpClient:
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self.socket.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.settimeout(WAIT)
+
+    def end(self):
+        self.socket.close()
+
+
+def received(s, timeout):
+    """The next datagram, or None after @timeout seconds. An ICMP error is raised."""
+    if not select.select([s], [], [], max(0.0, timeout))[0]:
+        return None
+    return s.recv(65536)
+
+
+def recovery_s(s, timeout=WAIT, pause=0.05):
+    """Sends numbered datagrams until one of them comes back; how many seconds that took. What comes back of earlier
+    calls does not count; ICMP errors are what a broken path may say."""
+    start, name = time.monotonic(), os.urandom(8)
+    for i in range(1 << 20):
+        if time.monotonic() - start > timeout:
+            raise AssertionError("no echo within %.1f s" % timeout)
+        try:
+            s.send(name + struct.pack("!I", i))
+            end = time.monotonic() + pause
+            while time.monotonic() < end:
+                data = received(s, end - time.monotonic())
+                if data and data.startswith(name):
+                    return time.monotonic() - start
+        except ConnectionRefusedError:
+            select.select([], [], [], pause)
 
 
 def connect(port, timeout=WAIT):
