@@ -21,7 +21,7 @@ struct udp_load {
 #define UDP_LOAD_BYTES_MAX 65507
 
 /** udp_echo() - closed loop: an answer makes room for the next datagram. What is not answered
- * within a second counts as lost, and makes room too. */
+ * within half a second counts as lost, and makes room too. */
 void udp_echo(const struct udp_load *load);
 /** udp_offer() - datagrams at a steady rate, answered or not; what is not answered when the chain
  * has been quiet for a while after the last one is lost. */
