@@ -6,6 +6,7 @@
  */
 #include "common/udp.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
