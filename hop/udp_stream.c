@@ -1,6 +1,7 @@
 #include "hop/udp_stream.h"
 
 #include "chain/wire_frame.h"
+#include "common/record.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -16,12 +17,20 @@
 
 static_assert(WIRE_FRAME_HEADER + WIRE_FRAME_MAX <= LOOP_BUFFER, "a frame is put together in it");
 
+/* Frames of one batch of events: they share a record and a system call. */
+struct batch {
+	size_t n;
+	uint8_t data[RECORD_CONTENT_MAX];
+};
+
 struct udp_stream {
 	const struct hop_worker *worker;
 	struct udp_target *target; /* while it is opened */
 	struct udp *udp;
 	struct stream *payload;
 	struct wire_frames frames; /* from the client */
+	struct batch *batch;       /* to the client; NULL = nothing waits */
+	struct task flush;
 	struct timer timer;
 	uint64_t active_ms;
 	uint32_t unanswered_ms, answered_ms;
@@ -29,18 +38,23 @@ struct udp_stream {
 	struct udp_stream_result result;
 	bool is_blocked; /* the client does not read */
 	bool is_ending;
+	bool is_gone; /* the queued flush only frees */
 	udp_stream_opened_fn *on_opened;
 	udp_stream_done_fn *on_done;
 	void *owner;
 };
 
-/* The flow's own memory; the stream has closed or was given away. */
+/* The flow's own memory; the stream has closed or was given away, or there was none yet. */
 static void let_go(struct udp_stream *f)
 {
 	loop_timer_stop(f->worker->loop, &f->timer);
 	udp_close(f->udp);
 	wire_frames_deinit(&f->frames);
-	free(f);
+	free(f->batch);
+	f->batch = NULL;
+	f->is_gone = true;
+	if (!f->flush.is_queued)
+		free(f);
 }
 
 static void finish(struct udp_stream *f)
@@ -62,6 +76,8 @@ static bool begin_end(struct udp_stream *f, const char *end)
 	loop_timer_stop(f->worker->loop, &f->timer);
 	udp_close(f->udp);
 	f->udp = NULL;
+	free(f->batch);
+	f->batch = NULL;
 	LOG_DEBUG("udp over a stream ends end=%s up=%" PRIu64 " down=%" PRIu64 " dropped=%" PRIu64
 		  " errors=%" PRIu64,
 		end, f->n_up, f->n_down, f->n_dropped, f->n_errors);
@@ -81,6 +97,56 @@ static void on_last(struct timer *timer)
 	stream_abort(f->payload);
 }
 
+static void flush(struct udp_stream *f)
+{
+	struct batch *batch = f->batch;
+	if (batch == NULL)
+		return;
+	f->batch = NULL;
+	f->is_blocked = stream_write(f->payload, bytes_of(batch->data, batch->n));
+	free(batch);
+}
+
+static void on_flush(struct task *task)
+{
+	struct udp_stream *f =
+		(struct udp_stream *)((char *)task - offsetof(struct udp_stream, flush));
+	if (f->is_gone)
+		free(f);
+	else
+		flush(f);
+}
+
+static void put_frame(const struct udp_packet *packet, uint8_t *to)
+{
+	wire_frame_header(packet->len, to);
+	memcpy(to + WIRE_FRAME_HEADER, packet->data, packet->len);
+}
+
+/* Return: false if a batch is not for it: too long, or no memory. */
+static bool add_to_batch(struct udp_stream *f, const struct udp_packet *packet)
+{
+	if (WIRE_FRAME_HEADER + packet->len > sizeof f->batch->data)
+		return false;
+	if (f->batch == NULL) {
+		f->batch = malloc(sizeof *f->batch);
+		if (f->batch == NULL)
+			return false;
+		f->batch->n = 0;
+		loop_defer(f->worker->loop, &f->flush, on_flush);
+	}
+	put_frame(packet, f->batch->data + f->batch->n);
+	f->batch->n += WIRE_FRAME_HEADER + packet->len;
+	return true;
+}
+
+static void write_alone(struct udp_stream *f, const struct udp_packet *packet)
+{
+	uint8_t *frame = loop_scratch(f->worker->loop, LOOP_PLAIN);
+	put_frame(packet, frame);
+	f->is_blocked = stream_write(f->payload, bytes_of(frame, WIRE_FRAME_HEADER + packet->len));
+}
+
 /* The client said close_notify: that is the flow's end, for both directions. */
 static void on_client_end(struct udp_stream *f)
 {
@@ -88,6 +154,7 @@ static void on_client_end(struct udp_stream *f)
 		abort_flow(f, "bad-frame");
 		return;
 	}
+	flush(f);
 	if (!begin_end(f, "client"))
 		return;
 	if (stream_shutdown(f->payload))
@@ -170,18 +237,19 @@ static void on_payload(
 static void on_packet(struct udp *udp, const struct udp_packet *packet, void *owner)
 {
 	struct udp_stream *f = owner;
-	uint8_t *frame = loop_scratch(f->worker->loop, LOOP_PLAIN);
 	(void)udp;
+	if (f->batch != NULL &&
+		f->batch->n + WIRE_FRAME_HEADER + packet->len > sizeof f->batch->data)
+		flush(f);
 	if (f->is_blocked || packet->len > WIRE_FRAME_MAX) {
 		f->n_dropped++;
 		return;
 	}
-	wire_frame_header(packet->len, frame);
-	memcpy(frame + WIRE_FRAME_HEADER, packet->data, packet->len);
 	f->n_down++;
 	f->result.n_bytes_down += packet->len;
 	f->active_ms = loop_now_ms(f->worker->loop);
-	f->is_blocked = stream_write(f->payload, bytes_of(frame, WIRE_FRAME_HEADER + packet->len));
+	if (!add_to_batch(f, packet))
+		write_alone(f, packet);
 }
 
 /* A stream has no words for them (docs/protocol.md 2.3). */

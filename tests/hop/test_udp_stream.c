@@ -303,6 +303,21 @@ Test(udp_stream, frames_may_span_and_share_records, .timeout = 30)
 	tear_down(&w);
 }
 
+Test(udp_stream, a_burst_comes_back_whole_and_in_order, .timeout = 30)
+{
+	struct world w;
+	set_up(&w, false);
+	open_flow(&w);
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < 50; i++)
+			send_frame(&w, i == 25 ? 65507 : i * 67 % 3001);
+		for (size_t i = 0; i < 50; i++)
+			cr_assert(hear_frame(&w, i == 25 ? 65507 : i * 67 % 3001),
+				"round %d, datagram %zu", round, i);
+	}
+	tear_down(&w);
+}
+
 Test(udp_stream, a_frame_that_is_too_long_aborts, .timeout = 30)
 {
 	static const uint8_t too_long[] = { 0xff, 0xe4 }; /* 65508 */
