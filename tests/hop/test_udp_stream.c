@@ -8,6 +8,7 @@
 #include "hop/session.h"
 #include "hop/udp_stream.h"
 #include "tests/common/name_server.h"
+#include "tests/support/failing.h"
 #include "tests/support/pair.h"
 #include "tests/support/streams.h"
 
@@ -524,6 +525,52 @@ Test(udp_stream, the_hop_may_stop_at_any_turn, .timeout = 60)
 			chain_session_cancel(session);
 		tear_down(&w);
 	}
+}
+
+/* One flow with one datagram there and back while the @nth allocation fails (0 = none). Return:
+ * whether the echo came. */
+static bool talk(struct world *w, unsigned long nth, bool *ret_has_failed)
+{
+	uint8_t frame[WIRE_FRAME_HEADER + 5];
+	struct chain_session *session;
+	size_t n = make_frame(frame, 5);
+	w->sink.size = 4096; /* the test's own, so that it allocates nothing */
+	w->sink.data = malloc(w->sink.size);
+	if (nth > 0)
+		failing_start(nth);
+	if (chain_session_start_udp(w->client, &w->target, on_chain, w, &session) != 0)
+		w->has_failed = true;
+	for (int i = 0; i < WAIT_MS / 5 && !w->is_open && !w->has_failed; i++)
+		loop_run_until(w->loop, &w->is_open, 5);
+	if (w->is_open) {
+		stream_read_start(w->sink.stream);
+		stream_write(w->sink.stream, bytes_of(frame, n));
+	}
+	for (int i = 0; i < 40 && w->is_open && w->sink.n < n && !w->sink.has_failed; i++)
+		loop_run_until(w->loop, &never, 5);
+	*ret_has_failed = failing_stop();
+	bool is_served = w->sink.n == n && memcmp(w->sink.data, frame, n) == 0;
+	hang_up(w);
+	cr_assert(wait_for_sessions(w));
+	return is_served;
+}
+
+Test(udp_stream, each_allocation_of_a_flow_may_fail, .timeout = 120)
+{
+	struct world w;
+	bool has_failed = true;
+	unsigned long n;
+	set_up(&w, false);
+	cr_assert(talk(&w, 0, &has_failed));
+	for (n = 1; n < 80; n++) {
+		talk(&w, n, &has_failed);
+		if (!has_failed)
+			break;
+		cr_assert(talk(&w, 0, &has_failed), "served again after allocation %lu failed", n);
+	}
+	cr_expect_gt(n, 10, "allocations were failed");
+	cr_expect_lt(n, 80, "the set-up ends");
+	tear_down(&w);
 }
 
 /* Without a hop's session: one flow on a pair of streams in memory, with times of its own. */
