@@ -1,259 +1,418 @@
 /*
- * Any sequence of operations on the flow table, against a model that looks at every flow and every
- * name: three bytes an operation. The clock only goes forward.
+ * The flow rules of a hop, fed with a row of events: each begins with a byte that chooses what
+ * happens, a byte that chooses from where, and a byte of its own. Whatever comes: a source that did
+ * not prove itself gets at most three times what it sent; the exit passes on only what was sealed
+ * for it, and each once; every flow that was admitted is closed.
  */
-#include "common/flow.h"
-#include "common/seal.h"
+#include "hop/flow.h"
 
-#include <assert.h>
-#include <stdio.h>
+#include <arpa/inet.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define N_FLOWS  24
-#define N_NAMES  96
-#define MAX_LIVE 12
-#define SLACK_MS 16
+#define N_PEERS     4
+#define N_REQUESTS  6
+#define N_FLOWS     8
+#define MAX_FLOWS   4
+#define N_PAYLOADS  512
+#define DATAGRAM    2048
+#define WALL        UINT64_C(1760000000000)
+#define WALL_OF(ms) (WALL + (ms))
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What the table should know of a flow. */
-struct modelled {
-	struct flow flow; /* first */
-	bool is_live, is_confirmed;
-	uint64_t used_ms, n_used; /* n_used orders what was used in the same millisecond */
-	uint32_t idle_ms;
-};
-
-struct world {
-	struct flow_table *table;
-	struct modelled flows[N_FLOWS];
-	struct flow_name names[N_NAMES];
-	uint8_t owners[N_NAMES]; /* flow + 1; 0 = not in the table */
-	uint8_t texts[N_NAMES];
-	uint64_t now_ms, n_used;
-	int expected; /* the flow that has to make room; -1 = none */
-	uint32_t n_live, random;
-};
-
-static void demand(bool holds, const char *what)
+static void check(bool is_true)
 {
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_flow: %s\n", what);
+	if (!is_true)
+		abort();
+}
+
+/* A request that was sent, and what is known of its answer. */
+struct sent {
+	uint8_t r[WIRE_REQUEST_MAX];
+	size_t len;
+	struct wire_request request;
+	uint64_t fid; /* 0 = not known yet */
+	struct record_packet seal[2];
+};
+
+static struct world {
+	struct hop_options options;
+	struct hop_users *users;
+	struct wire_ephemeral *ephemeral;
+	struct wire_key *key;
+
+	struct replay *replay;
+	struct hop_flows *flows;
+	uint64_t now_ms;
+	struct sent sent[N_REQUESTS];
+	unsigned n_sent;
+	struct hop_flow *live[N_FLOWS];
+	size_t n_live;
+	bool is_waiting[N_FLOWS]; /* for hop_flow_opened() */
+	uint8_t opens;            /* how open() answers: 0 OK, 1 refused, 2 later */
+	size_t n_in[N_PEERS], n_out[N_PEERS];
+	bool is_proved[N_PEERS];
+	uint16_t n_payloads; /* numbered from 0 */
+	bool is_delivered[N_PAYLOADS];
+} w;
+
+static size_t i_live(const struct hop_flow *flow)
+{
+	for (size_t i = 0; i < w.n_live; i++) {
+		if (w.live[i] == flow)
+			return i;
+	}
 	abort();
 }
 
-static void forget_names(struct world *world, unsigned i_flow)
+static void learn(struct sent *s, struct bytes d)
 {
-	for (unsigned i = 0; i < N_NAMES; i++) {
-		if (world->owners[i] != i_flow + 1)
-			continue;
-		flow_name_remove(world->table, &world->names[i]);
-		flow_name_remove(world->table, &world->names[i]);
-		world->owners[i] = 0;
+	static const uint8_t ss[32];
+	struct wire_response response;
+	struct wire_secrets secrets;
+	struct record_packet down;
+	uint16_t ext_len = 0;
+	if (wire_response_open(d.ptr, s->r, &s->request, w.key, &response, &ext_len) !=
+			WIRE_RESPONSE_OK ||
+		response.status != STATUS_OK || s->fid != 0)
+		return;
+	check(response.val != 0);
+	s->fid = response.val;
+	if ((s->request.flags & WIRE_EXIT) == 0)
+		return;
+	size_t len = WIRE_RESPONSE + (ext_len > 0 ? WIRE_EXT_SEALED(ext_len) : 0u);
+	check(len <= d.len);
+	wire_secrets_derive(w.key, ss, bytes_of(s->r, s->len), bytes_of(d.ptr, len), &secrets);
+	wire_datagram_phase1(
+		&secrets, (enum record_cipher)response.cipher, false, &s->seal[1], &down);
+}
+
+static void on_send_down(
+	const struct hop_path *to, struct bytes head, struct bytes body, void *owner)
+{
+	static uint8_t d[2 * 65536];
+	size_t peer = (size_t)((const uint8_t *)to->socket - (const uint8_t *)&w);
+	(void)owner;
+	check(peer < N_PEERS && head.len + body.len <= sizeof d && head.len + body.len > 0);
+	memcpy(d, head.ptr, head.len);
+	if (body.len > 0)
+		memcpy(d + head.len, body.ptr, body.len);
+	w.n_out[peer] += head.len + body.len;
+	check(w.is_proved[peer] || w.n_out[peer] <= 3 * w.n_in[peer]);
+	for (size_t i = 0; i < N_REQUESTS && head.len + body.len >= WIRE_RESPONSE; i++) {
+		if (w.sent[i].len > 0)
+			learn(&w.sent[i], bytes_of(d, head.len + body.len));
 	}
 }
 
-static void remove_flow(struct world *world, unsigned i_flow)
+static void on_send_up(struct hop_flow *flow, struct bytes datagram, void *owner)
 {
-	struct modelled *m = &world->flows[i_flow];
-
-	forget_names(world, i_flow);
-	flow_remove(world->table, &m->flow);
-	flow_remove(world->table, &m->flow);
-	world->n_live -= m->is_live;
-	m->is_live = false;
+	(void)owner;
+	i_live(flow);
+	if (!hop_flow_is_exit(flow))
+		return;
+	check(datagram.len >= 2);
+	unsigned number = (unsigned)datagram.ptr[0] << 8 | datagram.ptr[1];
+	check(number < w.n_payloads && !w.is_delivered[number]);
+	w.is_delivered[number] = true;
 }
 
-static void on_end(struct flow *flow, bool is_evicted, void *owner)
+static void answer(struct hop_flow *flow, bool is_ok)
 {
-	struct world *world = owner;
-	struct modelled *m = (struct modelled *)flow;
-	unsigned i_flow = (unsigned)(m - world->flows);
-
-	demand(m->is_live, "a flow ends twice");
-	if (is_evicted)
-		demand((int)i_flow == world->expected, "the wrong flow makes room");
-	else
-		demand(m->used_ms + m->idle_ms <= world->now_ms, "ended before it was idle");
-	remove_flow(world, i_flow);
-	world->expected = -1;
-	world->random = world->random * 1664525 + 1013904223;
-	if (!is_evicted && world->random >> 30 == 0) /* takes another one with it */
-		remove_flow(world, (world->random >> 8) % N_FLOWS);
+	struct hop_flow_outcome outcome = { .status = is_ok ? STATUS_OK : STATUS_REFUSED };
+	w.is_waiting[i_live(flow)] = false;
+	hop_flow_opened(flow, &outcome, w.now_ms, WALL_OF(w.now_ms));
 }
 
-static int oldest_unconfirmed(const struct world *world)
+static void on_open(struct hop_flow *flow, const struct wire_request *request, void *owner)
 {
-	int found = -1;
+	(void)owner;
+	check(request->cmd == WIRE_CMD_UDP);
+	w.is_waiting[i_live(flow)] = true;
+	if (w.opens < 2)
+		answer(flow, w.opens == 0);
+}
 
-	for (int i = 0; i < N_FLOWS; i++) {
-		const struct modelled *m = &world->flows[i];
-		if (m->is_live && !m->is_confirmed &&
-			(found < 0 || m->n_used < world->flows[found].n_used))
-			found = i;
+static void on_close(struct hop_flow *flow, const char *why, void *owner)
+{
+	size_t i = i_live(flow);
+	(void)owner;
+	check(why != NULL);
+	w.n_live--;
+	w.live[i] = w.live[w.n_live];
+	w.is_waiting[i] = w.is_waiting[w.n_live];
+}
+
+static enum wire_status on_admit(struct hop_flow *flow, const struct hop_entry *entry, void *owner)
+{
+	(void)owner;
+	check(entry != NULL);
+	if (w.n_live == N_FLOWS)
+		return STATUS_LIMIT;
+	w.is_waiting[w.n_live] = false;
+	w.live[w.n_live++] = flow;
+	return STATUS_OK;
+}
+
+static const struct hop_flows_ops ops = {
+	.send_down = on_send_down,
+	.send_up = on_send_up,
+	.open = on_open,
+	.close = on_close,
+	.admit = on_admit,
+};
+
+static void start(void)
+{
+	static struct hop_user_key keys[1];
+	static struct hop_user users[1];
+	static char name[] = "user";
+	uint8_t credential[WIRE_CREDENTIAL] = { 1 };
+	credential[SEAL_KEY] = 2;
+	check(seal_start() == 0 && record_start() == 0);
+	check(wire_key_new(credential, &w.key) == WIRE_KEY_OK);
+	keys[0] = (struct hop_user_key){ .key = w.key, .not_after_ms = UINT64_MAX };
+	users[0] = (struct hop_user){ .name = name, .keys = keys, .n_keys = 1 };
+	w.options = (struct hop_options)HOP_OPTIONS_DEFAULT;
+	w.options.users = users;
+	w.options.n_users = 1;
+	check(hop_users_new(&w.options, &w.users) == 0);
+	check(wire_ephemeral_new(60000, &w.ephemeral) == 0);
+}
+
+static void begin(void)
+{
+	static const struct replay_options memory = { .path = NULL };
+	w.now_ms = 100000;
+	check(replay_open(&memory, WALL, 1, &w.replay) == 0);
+	struct hop_flows_options options = { .users = w.users,
+		.replay = w.replay,
+		.ephemeral = w.ephemeral,
+		.max_flows = MAX_FLOWS,
+		.ops = &ops };
+	check(hop_flows_new(&options, w.now_ms, &w.flows) == 0);
+}
+
+static void end(void)
+{
+	hop_flows_free(w.flows);
+	check(w.n_live == 0);
+	replay_close(w.replay);
+	for (size_t i = 0; i < N_REQUESTS; i++) {
+		record_packet_deinit(&w.sent[i].seal[0]);
+		record_packet_deinit(&w.sent[i].seal[1]);
 	}
-	return found;
+	size_t keep = offsetof(struct world, replay);
+	memset((uint8_t *)&w + keep, 0, sizeof w - keep);
 }
 
-static void add_flow(struct world *world, unsigned i_flow, uint8_t value)
-{
-	struct modelled *m = &world->flows[i_flow];
+/* ---- events ---- */
 
-	if (m->is_live)
-		return;
-	bool is_full = world->n_live == MAX_LIVE;
-	world->expected = is_full ? oldest_unconfirmed(world) : -1;
-	bool is_refused = is_full && world->expected < 0;
-	uint32_t idle_ms = (uint32_t)value * 40 + 1;
-	int rc = flow_add(world->table, &m->flow, idle_ms, world->now_ms);
-	demand(rc == (is_refused ? ERR_AGAIN : 0), "flow_add answers wrongly");
-	demand(world->expected < 0, "nobody made room");
-	if (rc != 0)
-		return;
-	m->is_live = true;
-	m->is_confirmed = false;
-	m->used_ms = world->now_ms;
-	m->n_used = ++world->n_used;
-	m->idle_ms = idle_ms;
-	world->n_live++;
+struct event {
+	uint8_t peer, option;
+	struct bytes data;
+};
+
+static void receive(unsigned peer, const uint8_t *bytes, size_t len)
+{
+	struct hop_path from = { .socket = (uint8_t *)&w + peer };
+	uint8_t *copy = malloc(len > 0 ? len : 1); /* of its size: reads past it are seen */
+	check(copy != NULL);
+	if (len > 0)
+		memcpy(copy, bytes, len);
+	from.peer.ip4 = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)(1000 + peer)),
+		.sin_addr = { htonl(0xc0000201) } };
+	w.n_in[peer] += len;
+	hop_flows_receive(w.flows, &from, copy, len, w.now_ms, WALL_OF(w.now_ms));
+	free(copy);
+	check(hop_flows_count(w.flows) <= MAX_FLOWS);
 }
 
-static void use_flow(struct world *world, unsigned i_flow, uint8_t value, bool sets_idle)
+static struct bytes payload(struct bytes data, uint8_t to[DATAGRAM])
 {
-	struct modelled *m = &world->flows[i_flow];
+	size_t len = data.len < 64 ? data.len : 64;
+	check(w.n_payloads < N_PAYLOADS);
+	to[0] = (uint8_t)(w.n_payloads >> 8);
+	to[1] = (uint8_t)w.n_payloads++;
+	if (len > 0)
+		memcpy(to + 2, data.ptr, len);
+	return bytes_of(to, len + 2);
+}
 
-	if (!m->is_live)
-		return;
-	m->used_ms = world->now_ms;
-	m->n_used = ++world->n_used;
-	if (sets_idle) {
-		m->idle_ms = (uint32_t)value * 10 + 1;
-		flow_set_idle(world->table, &m->flow, m->idle_ms, world->now_ms);
-	} else {
-		flow_use(world->table, &m->flow, world->now_ms);
+/* A block for @s and, for an exit, its payload; @option: bits 0..2 flags, 3 the other id, 4 a tag
+ * that does not verify, 5 no payload of its own. Return: bytes. */
+static size_t put_block(
+	struct sent *s, uint64_t number, uint8_t option, struct bytes data, uint8_t *to)
+{
+	struct wire_up up = { .flags = option & 7, .number = number };
+	uint8_t plain[WIRE_BLOCK], text[DATAGRAM];
+	bool is_provisional = ((option & WIRE_UP_PROV) != 0) != ((option & 8) != 0);
+	up.fid = is_provisional ? s->request.fid : s->fid;
+	wire_up_print(&up, plain);
+	wire_up_encode(w.key->mask, &up, to);
+	struct record_packet *seal = &s->seal[(option & WIRE_UP_KEYPHASE) != 0];
+	if ((option & 32) || seal->cipher == RECORD_NONE || w.n_payloads == N_PAYLOADS) {
+		size_t len = data.len < 64 ? data.len : 64;
+		if (len > 0)
+			memcpy(to + WIRE_BLOCK, data.ptr, len);
+		return WIRE_BLOCK + len;
 	}
+	struct bytes plaintext = option & WIRE_UP_PING ? bytes_of(text, 0) : payload(data, text);
+	int n = record_packet_seal(seal, number, plain, plaintext, to + WIRE_BLOCK);
+	check(n > 0);
+	to[WIRE_BLOCK] ^= option & 16;
+	return WIRE_BLOCK + (size_t)n;
 }
 
-/* A name's text is its kind (2 bits), its length and one byte: many of them are equal. */
-static uint8_t spell(uint8_t text, uint8_t bytes[FLOW_NAME_MAX])
+/* @option: bit 0 exit, 1..2 fid, 3 another target, 4..5 how the socket opens, 6 old, 7 payload. */
+static void send_new(const struct event *e)
 {
-	memset(bytes, text >> 2 & 7, FLOW_NAME_MAX);
-	return (uint8_t)((text >> 5) * 4 + 2);
+	struct sent *s = &w.sent[w.n_sent % N_REQUESTS];
+	uint8_t salt[WIRE_SALT] = { 9, (uint8_t)w.n_sent, (uint8_t)(w.n_sent >> 8) };
+	uint8_t d[DATAGRAM];
+	bool is_exit = e->option & 1;
+	record_packet_deinit(&s->seal[0]);
+	record_packet_deinit(&s->seal[1]);
+	memset(s, 0, sizeof *s);
+	s->request = (struct wire_request){ .cmd = WIRE_CMD_UDP,
+		.flags = is_exit ? WIRE_EXIT | WIRE_E2E | WIRE_OFFERS : 0,
+		.time_ms = WALL_OF(w.now_ms) - (e->option & 64 ? 1500 : 0),
+		.proto = 1,
+		.atyp = WIRE_ATYP_IP4,
+		.to = { .kind = ADDR_IP4, .port = 53, .ip = { 192, 0, 2, e->option & 8 } },
+		.fid = 1 + (e->option >> 1 & 3) };
+	int n = wire_request_encode(&s->request, WIRE_UDP, w.key, salt, s->r);
+	check(n > 0);
+	w.n_sent++;
+	s->len = (size_t)n;
+	if (is_exit)
+		wire_datagram_phase0(w.key, s->r, true, &s->seal[0]);
+	memcpy(d, s->r, s->len);
+	size_t len = s->len;
+	if (e->option & 128)
+		len += put_block(s, 0, WIRE_UP_PROV, e->data, d + len);
+	w.opens = e->option >> 4 & 3;
+	receive(e->peer, d, len);
 }
 
-static int find_text(const struct world *world, uint8_t text)
+static void send_copy(const struct event *e, bool is_changed)
 {
-	for (int i = 0; i < N_NAMES; i++)
-		if (world->owners[i] != 0 && world->texts[i] == text)
-			return i;
-	return -1;
-}
-
-static void add_name(struct world *world, unsigned i_flow, uint8_t i_name, uint8_t text)
-{
-	struct flow_name *name = &world->names[i_name % N_NAMES];
-	uint8_t bytes[FLOW_NAME_MAX];
-
-	if (world->owners[i_name % N_NAMES] != 0 || !world->flows[i_flow].is_live)
+	struct sent *s = &w.sent[e->option % N_REQUESTS];
+	uint8_t d[DATAGRAM];
+	if (s->len == 0)
 		return;
-	uint8_t len = spell(text, bytes);
-	int rc =
-		flow_name_add(world->table, &world->flows[i_flow].flow, name, text & 3, bytes, len);
-	demand(rc == (find_text(world, text) < 0 ? 0 : -EEXIST), "flow_name_add answers wrongly");
-	if (rc != 0)
+	memcpy(d, s->r, s->len);
+	if (is_changed && e->data.len >= 2)
+		d[e->data.ptr[0] % s->len] ^= e->data.ptr[1];
+	size_t len = e->data.len < 64 ? e->data.len : 64;
+	if (len > 0)
+		memcpy(d + s->len, e->data.ptr, len);
+	receive(e->peer, d, s->len + len);
+}
+
+static void send_block(const struct event *e)
+{
+	uint8_t d[DATAGRAM];
+	if (e->data.len < 3)
 		return;
-	world->owners[i_name % N_NAMES] = (uint8_t)(i_flow + 1);
-	world->texts[i_name % N_NAMES] = text;
+	struct sent *s = &w.sent[e->data.ptr[0] % N_REQUESTS];
+	uint64_t number = (uint64_t)e->data.ptr[1] * 100 + e->data.ptr[2];
+	struct bytes rest = bytes_of(e->data.ptr + 3, e->data.len - 3);
+	if (s->len == 0)
+		return;
+	if ((e->option & WIRE_UP_PROV) == 0 && s->fid != 0)
+		w.is_proved[e->peer] = true;
+	receive(e->peer, d, put_block(s, number, e->option, rest, d));
 }
 
-static void check_names(const struct world *world)
+static void from_upstream(const struct event *e)
 {
-	uint8_t bytes[FLOW_NAME_MAX];
-
-	for (unsigned text = 0; text < 256; text++) {
-		uint8_t len = spell((uint8_t)text, bytes);
-		const struct flow_name *found = flow_find(world->table, text & 3, bytes, len);
-		int i = find_text(world, (uint8_t)text);
-		demand(found == (i < 0 ? NULL : &world->names[i]), "flow_find answers wrongly");
-		demand(i < 0 || found->flow == &world->flows[world->owners[i] - 1].flow,
-			"a name of another flow");
-	}
+	uint8_t d[DATAGRAM] = { 0 };
+	size_t len = e->data.len;
+	if (w.n_live == 0)
+		return;
+	struct hop_flow *flow = w.live[e->option % w.n_live];
+	if (w.is_waiting[e->option % w.n_live])
+		return; /* it has no socket yet */
+	if (len > 0)
+		memcpy(d, e->data.ptr, len);
+	hop_flow_receive(flow, d, len * (e->option & 128 ? 8 : 1), w.now_ms, WALL_OF(w.now_ms));
 }
 
-static void run(struct world *world, uint64_t ms)
+static void trouble(const struct event *e)
 {
-	int due_ms;
-
-	world->now_ms += ms;
-	flow_table_run(world->table, world->now_ms);
-	due_ms = flow_table_due_ms(world->table, world->now_ms);
-	demand((due_ms >= 0) == (world->n_live > 0), "flow_table_due_ms answers wrongly");
-	for (unsigned i = 0; i < N_FLOWS; i++) {
-		const struct modelled *m = &world->flows[i];
-		demand(!m->is_live || m->used_ms + m->idle_ms + SLACK_MS > world->now_ms,
-			"idle and still there");
-	}
+	static const uint8_t statuses[] = { STATUS_PORT_UNREACH, STATUS_MSGSIZE,
+		STATUS_HOST_UNREACH, STATUS_LOCAL };
+	if (w.n_live == 0 || w.is_waiting[e->option % w.n_live])
+		return;
+	hop_flow_trouble(w.live[e->option % w.n_live], statuses[e->option / 16 % 4],
+		(uint16_t)(e->option * 8), w.now_ms, WALL_OF(w.now_ms));
 }
 
-static void step(struct world *world, const uint8_t op[3])
+static void open_later(const struct event *e)
 {
-	unsigned i_flow = op[1] % N_FLOWS;
+	if (w.n_live > 0 && w.is_waiting[e->option % w.n_live])
+		answer(w.live[e->option % w.n_live], e->option < 128);
+}
 
-	switch (op[0] % 8) {
+static void wait(const struct event *e)
+{
+	w.now_ms += (uint64_t)e->option * e->option * 2; /* up to 130 s */
+	hop_flows_run(w.flows, w.now_ms);
+}
+
+static void run(uint8_t kind, const struct event *e)
+{
+	switch (kind % 9) {
 	case 0:
-	case 1:
-		add_flow(world, i_flow, op[2]);
+		receive(e->peer, e->data.ptr, e->data.len);
 		break;
+	case 1:
 	case 2:
-		use_flow(world, i_flow, op[2], op[0] & 8);
+		send_new(e);
 		break;
 	case 3:
-		if (world->flows[i_flow].is_live) {
-			flow_confirm(world->table, &world->flows[i_flow].flow);
-			world->flows[i_flow].is_confirmed = true;
-		}
+		send_copy(e, false);
 		break;
 	case 4:
+		send_copy(e, true);
+		break;
 	case 5:
-		add_name(world, i_flow, op[0] / 8 * 5 + op[1] / N_FLOWS, op[2]);
+		send_block(e);
 		break;
 	case 6:
-		if (op[0] & 8) {
-			remove_flow(world, i_flow);
-			break;
-		}
-		flow_name_remove(world->table, &world->names[op[1] % N_NAMES]);
-		world->owners[op[1] % N_NAMES] = 0;
+		from_upstream(e);
+		break;
+	case 7:
+		if (e->option & 1)
+			trouble(e);
+		else
+			open_later(e);
 		break;
 	default:
-		run(world, (uint64_t)op[1] * op[2]);
-		break;
+		wait(e);
 	}
-	demand(flow_table_count(world->table) == world->n_live, "flow_table_count is wrong");
 }
 
+/* kind u8 ‖ from u8: bits 0..1 peer, 2..7 bytes of data ‖ option u8 ‖ data */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct world world;
-	struct modelled *first;
-
-	demand(seal_start() == 0, "seal_start");
-	memset(&world, 0, sizeof world);
-	world.now_ms = 1000000;
-	world.random = size > 0 ? data[0] : 0;
-	demand(flow_table_new(MAX_LIVE, world.now_ms, on_end, &world, &world.table) == 0,
-		"flow_table_new");
-	for (size_t at = 0; at + 3 <= size; at += 3) {
-		step(&world, data + at);
-		if (at % 240 == 0)
-			check_names(&world);
+	struct wire_reader r;
+	if (w.key == NULL)
+		start();
+	begin();
+	wire_reader_init(&r, bytes_of(data, size));
+	while (wire_left(&r) >= 3) {
+		uint8_t kind = wire_u8(&r), from = wire_u8(&r);
+		struct event e = { .peer = from % N_PEERS, .option = wire_u8(&r) };
+		size_t len = from / N_PEERS;
+		if (kind >= 128)
+			len *= 4;
+		e.data = wire_bytes(&r, len < wire_left(&r) ? len : wire_left(&r));
+		run(kind, &e);
 	}
-	check_names(&world);
-	while ((first = (struct modelled *)flow_table_first(world.table)) != NULL)
-		remove_flow(&world, (unsigned)(first - world.flows));
-	demand(world.n_live == 0, "flow_table_first misses a flow");
-	flow_table_free(world.table);
+	end();
 	return 0;
 }
