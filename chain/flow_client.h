@@ -27,25 +27,25 @@ struct flow_client_ops {
 	void (*on_status)(uint8_t status, void *owner);
 	/* S_n is here for the first time: the chain carries datagrams. */
 	void (*on_open)(void *owner);
-	/* The flow has failed and sends nothing any more: a hop said no (stage STATUS), or there was
-	 * no answer (ANSWER; error->hop = the first hop that did not answer). The owner frees it,
-	 * not from inside. */
+	/* The flow has failed and sends nothing any more: a hop said no (stage STATUS), or there
+	 * was no answer (ANSWER; error->hop = the first hop that did not answer). The owner frees
+	 * it, not from inside. */
 	void (*on_fail)(const struct chain_error *error, void *owner);
 };
 
 struct flow_client_options {
-	const struct chain_spec *spec;    /* borrowed */
-	const struct addr *target;        /* copied */
-	struct wire_ephemeral *ephemeral; /* borrowed; NULL = without forward secrecy (one shot) */
-	size_t link_mtu;                  /* IP packet bytes on the first link, e.g. 1500 */
-	bool is_ip6;                      /* first link */
+	const struct chain_spec *spec;     /* borrowed */
+	const struct addr *target;         /* copied */
+	struct wire_ephemeral *ephemeral;  /* borrowed; NULL = without forward secrecy (one shot) */
+	size_t link_mtu;                   /* IP packet bytes on the first link, e.g. 1500 */
+	bool is_ip6;                       /* first link */
 	const struct flow_client_ops *ops; /* borrowed */
 	void *owner;
 };
 /** flow_client_new() - sends nothing yet. Return: 0, ERR_NOMEM, ERR_INVAL (no request can name the
  * target). */
-NODISCARD int flow_client_new(const struct flow_client_options *options, uint64_t now_ms,
-	struct flow_client **ret);
+NODISCARD int flow_client_new(
+	const struct flow_client_options *options, uint64_t now_ms, struct flow_client **ret);
 void flow_client_free(struct flow_client *flow); /* wipes. NULL ok */
 
 enum flow_client_verdict {
@@ -54,8 +54,8 @@ enum flow_client_verdict {
 	FLOW_CLIENT_FAILED,   /* the flow has failed: dropped */
 };
 /** flow_client_send() - one datagram of the application's; sends it in the form the flow's state
- * asks for. The first one sends F at once. While no epoch has S_n: F with payload if it fits, else F
- * alone and P. */
+ * asks for. The first one sends F at once. While no epoch has S_n: F with payload if it fits, else
+ * F alone and P. */
 enum flow_client_verdict flow_client_send(
 	struct flow_client *flow, struct bytes data, uint64_t now_ms, uint64_t wall_ms);
 /** flow_client_receive() - a datagram from hop 1. @datagram may be overwritten. Junk is dropped and
@@ -75,11 +75,12 @@ void flow_client_rest(struct flow_client *flow);
 size_t flow_client_room(const struct flow_client *flow, enum wire_form form);
 
 struct flow_client_counters {
-	uint64_t n_sent, n_delivered;        /* payload datagrams */
+	uint64_t n_sent, n_delivered; /* payload datagrams */
 	uint64_t n_sent_bytes, n_delivered_bytes;
 	uint64_t n_junk, n_forged, n_replayed; /* dropped on receive */
 	uint64_t n_too_long;
-	uint32_t n_epochs; /* requests sealed */
+	uint64_t n_statuses; /* statuses in D_i that were believed */
+	uint32_t n_epochs;   /* requests sealed */
 };
 const struct flow_client_counters *flow_client_counters(const struct flow_client *flow);
 
