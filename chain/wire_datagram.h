@@ -25,8 +25,7 @@ struct wire_up {
 };
 /** wire_up_print() - the 16 plaintext bytes: also the AAD of what follows B_n. */
 void wire_up_print(const struct wire_up *up, uint8_t to[WIRE_BLOCK]);
-void wire_up_encode(
-	const struct wire_mask *mask, const struct wire_up *up, uint8_t to[WIRE_BLOCK]);
+void wire_up_encode(const struct wire_mask *mask, const struct wire_up *up, uint8_t to[WIRE_BLOCK]);
 /** wire_up_decode() - Return: false if reserved flag bits are set (then it is no block). */
 NODISCARD bool wire_up_decode(
 	const struct wire_mask *mask, const uint8_t from[WIRE_BLOCK], struct wire_up *ret);
@@ -64,8 +63,8 @@ enum wire_form {
 size_t wire_datagram_overhead(enum wire_form form, unsigned n_hops, size_t n_ext_bytes);
 /** wire_datagram_room() - largest payload of @form over a first link whose IP packets may have
  * @link_mtu bytes. 0 if there is none. */
-size_t wire_datagram_room(enum wire_form form, unsigned n_hops, size_t n_ext_bytes, size_t link_mtu,
-	bool is_ip6);
+size_t wire_datagram_room(
+	enum wire_form form, unsigned n_hops, size_t n_ext_bytes, size_t link_mtu, bool is_ip6);
 /** wire_datagram_limit() - payload limit after MSGSIZE with @value from hop @i of @n_hops. */
 size_t wire_datagram_limit(unsigned i, unsigned n_hops, uint16_t value);
 

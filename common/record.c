@@ -4,6 +4,7 @@
 #include "common/seal.h"
 
 #include <assert.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #if defined(__aarch64__)

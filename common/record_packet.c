@@ -4,6 +4,7 @@
 #include "common/seal.h"
 
 #include <assert.h>
+#include <openssl/evp.h>
 
 #define IV          12
 #define NUMBER_BITS 48

@@ -30,8 +30,8 @@ void record_packet_rest(struct record_packet *packet);
  * Return: bytes written, ERR_CRYPTO, ERR_NOMEM. */
 NODISCARD int record_packet_seal(struct record_packet *packet, uint64_t number,
 	const uint8_t aad[RECORD_PACKET_AAD], struct bytes plain, uint8_t *to);
-/** record_packet_open() - sealed.len - RECORD_PACKET_TAG bytes to @to (no overlap), zeroed on error.
- * Return: bytes written, ERR_BAD_RECORD, ERR_CRYPTO, ERR_NOMEM. */
+/** record_packet_open() - sealed.len - RECORD_PACKET_TAG bytes to @to (no overlap), zeroed on
+ * error. Return: bytes written, ERR_BAD_RECORD, ERR_CRYPTO, ERR_NOMEM. */
 NODISCARD int record_packet_open(struct record_packet *packet, uint64_t number,
 	const uint8_t aad[RECORD_PACKET_AAD], struct bytes sealed, uint8_t *to);
 
