@@ -100,10 +100,6 @@ void udp_send(struct udp *udp, const union addr_sock *to, const union addr_sock 
 		udp_note_error(udp, -EMSGSIZE);
 		return;
 	}
-	if (to != NULL && addr_sock_port(to) == 0) { /* a stranger may claim it as his */
-		io->counters.n_failed++;
-		return;
-	}
 	uint32_t len = (uint32_t)(head.len + body.len);
 	if (out->n_entries == UDP_N_QUEUED || UDP_ARENA - out->n_bytes < len)
 		udp_flush(io);

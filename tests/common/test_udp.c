@@ -83,6 +83,7 @@ struct end {
 	struct udp *udp;
 	struct udp **closes; /* this one, at datagram number closes_at, or in the error */
 	unsigned n, n_wanted, closes_at;
+	unsigned n_from_second; /* came from 127.0.0.2 */
 	uint64_t n_bytes;
 	size_t last_len;
 	unsigned n_errors;
@@ -115,6 +116,9 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 	end->n_bytes += packet->len;
 	end->last_len = packet->len;
 	end->from = *packet->from;
+	if (packet->from->any.sa_family == AF_INET &&
+		packet->from->ip4.sin_addr.s_addr == htonl(INADDR_LOOPBACK + 1))
+		end->n_from_second++;
 	end->local = *packet->local;
 	if (end->sequence.state != 0) {
 		cr_assert_eq(packet->len, next_datagram(&end->sequence, expected), "datagram %u",
@@ -402,6 +406,10 @@ Test(udp, a_train_takes_two_calls, .timeout = 20)
 	cr_assert(run_until(&w, &server, 640));
 	cr_expect_eq(counters(&w)->n_send_calls, 1);
 	cr_expect_eq(counters(&w)->n_receive_calls, 1);
+	for (int i = 0; i < 100; i++) /* more bytes than one packet has */
+		send_len(&client, 1400);
+	cr_assert(run_until(&w, &server, 740));
+	cr_expect_eq(counters(&w)->n_send_calls, 2);
 	udp_close(client.udp);
 	udp_close(server.udp);
 	world_close(&w);
@@ -492,30 +500,63 @@ Test(udp, a_closed_port_refuses_and_an_opened_one_gets_what_follows, .timeout = 
 }
 
 /* Errors of one stranger do not reach the others of a shared socket. */
-Test(udp, a_shared_socket_is_not_disturbed, .timeout = 20)
+static void check_undisturbed(enum addr_kind kind)
 {
+	static const struct bytes none = { 0 }, text = { (const uint8_t *)"ab", 2 };
 	struct world w;
 	struct end server = { 0 }, client = { 0 };
 	union addr_sock closed = ip4(INADDR_LOOPBACK, closed_port()), nowhere = closed;
 	world_open(&w);
-	open_bound(&w, ADDR_NONE, &server);
+	open_bound(&w, kind, &server);
 	open_connected(&w, ip4(INADDR_LOOPBACK, udp_port(server.udp)), true, &client);
 	send_len(&client, 3);
 	cr_assert(run_until(&w, &server, 1));
 	addr_sock_set_port(&nowhere, 0);
 	for (int i = 0; i < 20; i++) {
-		udp_send(server.udp, &closed, &server.local,
-			(struct bytes){ (const uint8_t *)"a", 1 }, (struct bytes){ 0 });
-		udp_send(server.udp, &nowhere, NULL, (struct bytes){ (const uint8_t *)"a", 1 },
-			(struct bytes){ 0 });
-		udp_send(server.udp, &server.from, &server.local,
-			(struct bytes){ (const uint8_t *)"ab", 2 }, (struct bytes){ 0 });
+		udp_send(server.udp, &closed, &server.local, text, none);
+		udp_send(server.udp, &nowhere, NULL, text, none);
+		udp_send(server.udp, &nowhere, NULL, text, none);
+		udp_send(server.udp, &server.from, &server.local, text, none);
 		loop_turn(w.loop);
 	}
 	cr_assert(run_until(&w, &client, 20));
 	cr_expect_eq(server.n_errors, 0);
-	cr_expect_eq(counters(&w)->n_failed, 20);
+	cr_expect_eq(counters(&w)->n_failed, 40);
+	unsigned n_calls = kernel.n_calls; /* trains still go: the refused ones taught nothing */
+	for (int i = 0; i < 40; i++)
+		udp_send(server.udp, &server.from, &server.local, text, none);
+	cr_assert(run_until(&w, &client, 60));
+	cr_expect_eq(kernel.n_calls, n_calls + 1);
 	udp_close(client.udp);
+	udp_close(server.udp);
+	world_close(&w);
+}
+
+Test(udp, a_shared_socket_is_not_disturbed, .timeout = 20)
+{
+	check_undisturbed(ADDR_NONE);
+	check_undisturbed(ADDR_IP4);
+}
+
+/* One peer, spoken to from two of our addresses in turn. */
+Test(udp, each_datagram_has_its_own_source, .timeout = 20)
+{
+	static const struct bytes none = { 0 };
+	struct world w;
+	struct end server = { 0 }, peer = { 0 };
+	world_open(&w);
+	open_bound(&w, ADDR_NONE, &server);
+	open_bound(&w, ADDR_IP4, &peer);
+	union addr_sock to = ip4(INADDR_LOOPBACK, udp_port(peer.udp));
+	for (unsigned i = 0; i < 6; i++) {
+		union addr_sock from = ip4(INADDR_LOOPBACK + i % 2, udp_port(server.udp));
+		udp_send(server.udp, &to, &from, (struct bytes){ (const uint8_t *)"a", 1 }, none);
+	}
+	cr_assert(run_until(&w, &peer, 6));
+	cr_expect_eq(addr_sock_port(&peer.from), udp_port(server.udp));
+	cr_expect_eq(ntohl(peer.from.ip4.sin_addr.s_addr), INADDR_LOOPBACK + 1);
+	cr_expect_eq(peer.n_from_second, 3);
+	udp_close(peer.udp);
 	udp_close(server.udp);
 	world_close(&w);
 }
