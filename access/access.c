@@ -1,6 +1,7 @@
 #include "access/access.h"
 
 #include "access/session.h"
+#include "access/udp_forward.h"
 #include "common/listener.h"
 #include "common/workers.h"
 
@@ -8,6 +9,8 @@
 
 #define LOG_MODULE "access"
 #include "common/log.h"
+
+#define PORT_TRIES 16 /* for a port that is free for both transports */
 
 /* The limits of one listener, shared by all workers. */
 struct shared_listener {
@@ -36,12 +39,23 @@ struct server {
 	struct chain_client **clients;    /* one per chain */
 	struct access_ingress *ingresses; /* one per listener */
 	struct listener **listeners;
+	struct udp_io *io;
+	struct access_udp **udps;
 	bool is_draining;
 };
 
+static bool has_flows(const struct server *server)
+{
+	for (size_t i = 0; i < server->access->options->n_listen; i++) {
+		if (server->udps[i] != NULL && access_udp_count(server->udps[i]) > 0)
+			return true;
+	}
+	return false;
+}
+
 static void end_if_drained(struct server *server)
 {
-	if (server->is_draining && server->worker.sessions == NULL)
+	if (server->is_draining && server->worker.sessions == NULL && !has_flows(server))
 		workers_drained(server->worker.loop);
 }
 
@@ -73,11 +87,59 @@ static struct chain_client *client_of(const struct server *server, const struct 
 	return NULL;
 }
 
+static void close_udps(struct server *server)
+{
+	for (size_t i = 0; i < server->access->options->n_listen; i++) {
+		struct access_udp *udp = server->udps[i];
+		server->udps[i] = NULL;
+		access_udp_close(udp);
+	}
+}
+
+/* Opens what listener @i takes, at @at; *ret_port is the port of both. */
+static int open_at(struct server *server, size_t i, struct addr at, uint16_t *ret_port)
+{
+	const struct access_ingress *ingress = &server->ingresses[i];
+	bool shares_port = server->access->options->n_workers > 1;
+	int error = 0;
+	if (ingress->options->transports & ACCESS_TCP) {
+		error = listener_open(server->worker.loop, &at, shares_port, on_accept,
+			&server->ingresses[i], &server->listeners[i]);
+		if (error != 0)
+			return error;
+		at.port = listener_port(server->listeners[i]);
+	}
+	if (ingress->options->transports & ACCESS_UDP) {
+		error = access_udp_open(ingress, server->io, &at, shares_port, &server->udps[i]);
+		if (error != 0) {
+			listener_close(server->listeners[i]);
+			server->listeners[i] = NULL;
+			return error;
+		}
+		at.port = access_udp_port(server->udps[i]);
+	}
+	*ret_port = at.port;
+	return 0;
+}
+
+/* A port the kernel chose for TCP may be taken for UDP: then another one. */
+static int open_listener(struct server *server, size_t i, uint16_t *ret_port)
+{
+	const struct addr *at = &server->access->listeners[i].at;
+	int error = -EADDRINUSE;
+	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
+		error = open_at(server, i, *at, ret_port);
+		if (at->port != 0)
+			break;
+	}
+	return error;
+}
+
 static int open_listeners(struct server *server)
 {
 	struct access *access = server->access;
-	bool shares_port = access->options->n_workers > 1;
 	for (size_t i = 0; i < access->options->n_listen; i++) {
+		uint16_t port = 0;
 		server->ingresses[i] = (struct access_ingress){
 			.worker = &server->worker,
 			.options = &access->options->listen[i],
@@ -85,14 +147,13 @@ static int open_listeners(struct server *server)
 			.connections = &access->listeners[i].connections,
 			.sources = access->listeners[i].sources,
 		};
-		int error = listener_open(server->worker.loop, &access->listeners[i].at,
-			shares_port, on_accept, &server->ingresses[i], &server->listeners[i]);
+		int error = open_listener(server, i, &port);
 		if (error != 0) {
 			access->i_failed = (int)i;
 			return error;
 		}
 		if (server->worker.i_worker == 0)
-			access->ports[i] = listener_port(server->listeners[i]);
+			access->ports[i] = port;
 	}
 	return 0;
 }
@@ -112,11 +173,15 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 	server->clients = calloc(o->n_chains, sizeof(struct chain_client *));
 	server->ingresses = calloc(o->n_listen, sizeof *server->ingresses);
 	server->listeners = calloc(o->n_listen, sizeof(struct listener *));
-	if (server->clients == NULL || server->ingresses == NULL || server->listeners == NULL)
+	server->udps = calloc(o->n_listen, sizeof(struct access_udp *));
+	if (server->clients == NULL || server->ingresses == NULL || server->listeners == NULL ||
+		server->udps == NULL)
 		return ERR_NOMEM;
 	int error = resolver_new(loop, o->dns_servers, &server->resolver);
 	if (error == 0)
 		error = relay_group_new(loop, &server->worker.relays);
+	if (error == 0)
+		error = udp_io_new(loop, &server->io);
 	for (size_t i = 0; error == 0 && i < o->n_chains; i++)
 		error = chain_client_new(loop, server->resolver, o->chains[i], &server->clients[i]);
 	return error;
@@ -127,13 +192,17 @@ static void finish(void *worker)
 	struct server *server = worker;
 	if (server->listeners != NULL)
 		close_listeners(server);
+	if (server->udps != NULL)
+		close_udps(server);
 	for (size_t i = 0; server->clients != NULL && i < server->access->options->n_chains; i++)
 		chain_client_free(server->clients[i]);
 	relay_group_free(server->worker.relays);
+	udp_io_free(server->io);
 	resolver_free(server->resolver);
 	free(server->clients);
 	free(server->ingresses);
 	free(server->listeners);
+	free(server->udps);
 	free(server);
 }
 
@@ -162,6 +231,8 @@ static void drain(void *worker)
 	struct server *server = worker;
 	server->is_draining = true;
 	close_listeners(server);
+	for (size_t i = 0; i < server->access->options->n_listen; i++)
+		access_udp_drain(server->udps[i]);
 	end_if_drained(server);
 }
 
@@ -171,7 +242,24 @@ static void stop(void *worker)
 	server->is_draining = true;
 	close_listeners(server);
 	access_sessions_stop(&server->worker);
+	close_udps(server);
 	end_if_drained(server);
+}
+
+/* One port for all workers, free for every transport of the listener. */
+static int claim(const struct access_listener *o, struct addr *at)
+{
+	uint16_t wanted = at->port;
+	int error = -EADDRINUSE;
+	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
+		at->port = wanted;
+		error = o->transports & ACCESS_TCP ? listener_claim(at) : 0;
+		if (error == 0 && (o->transports & ACCESS_UDP))
+			error = udp_claim(at);
+		if (wanted != 0)
+			break;
+	}
+	return error;
 }
 
 static int make_listener(struct access *access, size_t i)
@@ -182,7 +270,7 @@ static int make_listener(struct access *access, size_t i)
 	quota_init(&l->connections, o->max_connections);
 	int error = source_quota_new(o->max_connections_per_source, &l->sources);
 	if (error == 0 && access->options->n_workers > 1)
-		error = listener_claim(&l->at);
+		error = claim(o, &l->at);
 	if (error != 0)
 		access->i_failed = (int)i;
 	return error;

@@ -1,4 +1,5 @@
 #include "access/access.h"
+#include "chain/datagram.h"
 #include "config/address.h"
 #include "config/daemon.h"
 #include "config/key_file.h"
@@ -277,6 +278,21 @@ static const char *name_transports(unsigned transports)
 	return transports == ACCESS_TCP ? "tcp" : "tcp+udp";
 }
 
+/* What fits a datagram, once per chain. */
+static void log_room(const struct access_options *o, const struct chain_spec *chain)
+{
+	size_t first, steady;
+	for (size_t i = 0; i < o->n_listen; i++) {
+		const struct access_listener *l = &o->listen[i];
+		if (l->chain != chain || (l->transports & ACCESS_UDP) == 0)
+			continue;
+		if (chain_datagram_mtu(chain, &l->to, &first, &steady) == 0)
+			LOG_NOTICE("udp chain_mtu_f=%zu chain_mtu_s=%zu chain=%s", first, steady,
+				chain->name != NULL ? chain->name : "-");
+		return;
+	}
+}
+
 static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 {
 	const struct access_options *o = owner;
@@ -290,6 +306,8 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 			addr_print(&o->listen[i].to, to), chain->n_hops,
 			chain->is_header_only ? "header-only" : "encrypted");
 	}
+	for (size_t i = 0; i < o->n_chains; i++)
+		log_room(o, o->chains[i]);
 }
 
 static enum cli_exit serve(

@@ -16,7 +16,7 @@ enum {
 
 struct access_listener {
 	unsigned transports; /* ACCESS_TCP, ACCESS_UDP or both: on the same port */
-	char *name; /* or NULL; owned */
+	char *name;          /* or NULL; owned */
 	struct addr addr;
 	struct addr to;                 /* target of every connection */
 	const struct chain_spec *chain; /* one of access_options.chains */

@@ -32,8 +32,7 @@ struct access_session {
 	struct stream *client;
 	struct chain_session *chain; /* only in CHAIN */
 	struct relay *relay;         /* only in RELAY */
-	struct charge connection, listener_connection;
-	struct source_charge source, listener_source;
+	struct access_charges charges;
 	uint64_t start_ms;
 	union addr_sock peer;
 	uint32_t id;
@@ -69,10 +68,7 @@ static void log_end(const struct access_session *s, const char *end, uint64_t up
 static void finish(struct access_session *s)
 {
 	struct access_worker *worker = worker_of(s);
-	charge_return(&s->connection);
-	charge_return(&s->listener_connection);
-	source_charge_return(&s->source);
-	source_charge_return(&s->listener_source);
+	access_charges_return(&s->charges);
 	DL_DELETE(worker->sessions, s);
 	free(s);
 	worker->on_session_end(worker);
@@ -161,36 +157,11 @@ static void on_chain(struct stream *payload, const struct chain_error *error, vo
 	end_early(s, "local");
 }
 
-static bool is_served(const struct access_listener *listener, const union addr_sock *peer)
-{
-	if (listener->is_open)
-		return true;
-	if (listener->from.n_rules > 0)
-		return netset_find_sock(&listener->from, peer) != NULL;
-	enum addr_class class = addr_classify(peer, NULL);
-	return class == ADDR_LOOPBACK || class == ADDR_PRIVATE || class == ADDR_LINK_LOCAL;
-}
-
-static bool take_charges(struct access_session *s)
-{
-	const struct access_ingress *in = s->ingress;
-	return charge_take(&s->connection, in->worker->connections) &&
-	       charge_take(&s->listener_connection, in->connections) &&
-	       source_charge_take(&s->source, in->worker->sources, &s->peer) &&
-	       source_charge_take(&s->listener_source, in->sources, &s->peer);
-}
-
 void access_session_start(
 	const struct access_ingress *ingress, struct stream *client, const union addr_sock *peer)
 {
-	char from[ADDR_TEXT_MAX];
 	struct access_worker *worker = ingress->worker;
-	if (!is_served(ingress->options, peer)) {
-		LOG_LIMITED(LOG_LEVEL_WARNING,
-			"refused: this listener does not serve that source from=%s hint=\"allow it "
-			"with --from ADDRESS, or "
-			"everybody with --open\"",
-			addr_sock_print(peer, from));
+	if (!access_ingress_serves(ingress, peer)) {
 		stream_drop(client);
 		return;
 	}
@@ -206,9 +177,7 @@ void access_session_start(
 	s->start_ms = loop_now_ms(worker->loop);
 	stream_own(client, on_client, s);
 	DL_APPEND(worker->sessions, s);
-	if (!take_charges(s)) {
-		LOG_LIMITED(LOG_LEVEL_WARNING, "refused: connection limit reached from=%s",
-			addr_sock_print(peer, from));
+	if (!access_charges_take(&s->charges, ingress, peer)) {
 		abort_client(s);
 		return;
 	}

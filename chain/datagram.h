@@ -1,9 +1,9 @@
 #ifndef CHAIN_DATAGRAM_H
 #define CHAIN_DATAGRAM_H
 /*
- * Does: one UDP flow through a chain with its I/O: a socket to hop 1 driving flow_client.h, or, where
- * the path loses UDP, command UDP over a stream (session.h) with frames (wire_frame.h). Knows:
- * sockets, timers, the choice between the two. Never knows: who sends, listeners.
+ * Does: one UDP flow through a chain with its I/O: a socket to hop 1 driving flow_client.h, or,
+ * where the path loses UDP, a stream (flow_stream.h). Knows: sockets, timers, the choice between
+ * the two. Never knows: who sends, listeners.
  */
 #include "chain/error.h"
 #include "chain/flow_client.h"
@@ -12,17 +12,21 @@
 
 struct chain_datagram;
 struct chain_datagram_ops {
+	/* May free the flow. */
 	void (*deliver)(struct bytes data, void *owner);
-	/* A hint about what was sent: STATUS_PORT_UNREACH, MSGSIZE, DENIED_*, 0x2x. */
+	/* A hint about what was sent: STATUS_PORT_UNREACH, MSGSIZE, DENIED_*, 0x2x. May not free.
+	 */
 	void (*on_status)(uint8_t status, void *owner);
 	/* The flow has failed; freed by the owner with chain_datagram_free(), also from inside. */
 	void (*on_fail)(const struct chain_error *error, void *owner);
 };
 /** chain_datagram_new() - a flow to @target (copied). Nothing is sent before the first
- * chain_datagram_send(). The chain's "udp" decides: datagram, stream, or auto: datagrams, and a
- * stream when the chain has never carried one and the first flow hears nothing for
- * CHAIN_UDP_PROBE_MS; what the probe found is kept in @client for CHAIN_UDP_AGAIN_MS.
- * Callbacks never run from inside new(). Return: 0, ERR_NOMEM, ERR_INVAL. */
+ * chain_datagram_send(). The chain's "udp" decides: datagram, stream, or auto: datagrams; a stream
+ * is built too when the chain has never carried one and no answer of the exit came within
+ * CHAIN_UDP_PROBE_MS, and what stands first carries the flow. What was found is kept in @client, a
+ * loss for CHAIN_UDP_AGAIN_MS.
+ * Callbacks never run from inside new() or send(). Return: 0, ERR_NOMEM; whatever else is wrong
+ * comes as on_fail. */
 #define CHAIN_UDP_PROBE_MS 3000
 #define CHAIN_UDP_AGAIN_MS 600000
 NODISCARD int chain_datagram_new(struct chain_client *client, struct udp_io *io,
@@ -32,10 +36,24 @@ void chain_datagram_free(struct chain_datagram *datagram); /* NULL ok */
 /** chain_datagram_send() - @data is copied where it has to wait (at most 4 datagrams, 8 KiB, while
  * hop 1 is looked up or a stream is built; then they are dropped and counted). */
 enum flow_client_verdict chain_datagram_send(struct chain_datagram *datagram, struct bytes data);
+/** chain_datagram_room() - largest payload of @form now; 0 while hop 1 is looked up. */
 size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form form);
+/** chain_datagram_mtu() - largest payload of form F and of form S for flows to @target over a first
+ * link of 1,500 bytes. Return: 0, ERR_NOMEM, ERR_INVAL. */
+NODISCARD int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
+	size_t *ret_first, size_t *ret_steady);
 bool chain_datagram_is_stream(const struct chain_datagram *datagram);
-void chain_datagram_bytes(
-	const struct chain_datagram *datagram, uint64_t *ret_up, uint64_t *ret_down);
+
+/* Of one flow, over its whole life. */
+struct chain_datagram_counters {
+	uint64_t n_up, n_down; /* datagrams */
+	uint64_t n_up_bytes, n_down_bytes;
+	uint64_t n_waiting;                    /* dropped: nothing to send them over in time */
+	uint64_t n_too_long;                   /* dropped: no form carries them */
+	uint64_t n_junk, n_forged, n_replayed; /* of what came from hop 1: dropped */
+	uint64_t n_refused;                    /* ICMP errors from the way to hop 1 */
+};
+struct chain_datagram_counters chain_datagram_counters(const struct chain_datagram *datagram);
 /** chain_datagram_rest() - a quiet flow lets go of what it can make again. */
 void chain_datagram_rest(struct chain_datagram *datagram);
 

@@ -1,0 +1,361 @@
+#include "access/udp_forward.h"
+
+#include "chain/wire_status.h"
+#include "common/flow.h"
+#include "common/loop.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "access"
+#include "common/log.h"
+
+#define NAME_CLIENT 1
+#define REST_MS     10000 /* quiet for so long: let go of what can be made again */
+#define PORT_DNS    53
+
+struct access_udp {
+	const struct access_ingress *ingress;
+	struct udp_io *io;
+	struct udp *udp;
+	struct flow_table *table;
+	struct timer timer; /* of the table */
+	uint64_t due_ms;
+	bool is_draining;
+	struct access_udp_counters counters;
+};
+
+struct udp_flow {
+	struct flow flow; /* first */
+	struct flow_name name;
+	struct access_udp *at;
+	struct chain_datagram *datagram; /* NULL = has failed, and keeps its client quiet */
+	struct access_charges charges;
+	union addr_sock client, local;
+	uint64_t start_ms;
+	struct timer rest;
+	uint32_t id;
+	uint16_t sent_len; /* of the client's last datagram */
+	bool is_answered;
+};
+
+static struct access_worker *worker_of(const struct access_udp *at)
+{
+	return at->ingress->worker;
+}
+
+static uint64_t now_of(const struct access_udp *at)
+{
+	return loop_now_ms(worker_of(at)->loop);
+}
+
+static void on_timer(struct timer *timer);
+
+/* One timer of the loop for all that the table times. */
+static void arm(struct access_udp *at)
+{
+	uint64_t now_ms = now_of(at);
+	int due = flow_table_due_ms(at->table, now_ms);
+	if (due < 0 || (timer_is_running(&at->timer) && at->due_ms <= now_ms + (uint64_t)due))
+		return;
+	at->due_ms = now_ms + (uint64_t)due;
+	loop_timer_start(worker_of(at)->loop, &at->timer, (uint64_t)due, on_timer);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct access_udp *at =
+		(struct access_udp *)((char *)timer - offsetof(struct access_udp, timer));
+	flow_table_run(at->table, now_of(at));
+	arm(at);
+}
+
+static void log_end(const struct udp_flow *f, const char *end)
+{
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	const struct access_ingress *in = f->at->ingress;
+	struct chain_datagram_counters n = chain_datagram_counters(f->datagram);
+	if (in->worker->options->logs_connections)
+		LOG_INFO("closed flow=%u.%" PRIu32 " from=%s target=%s up=%" PRIu64 " down=%" PRIu64
+			 " age_ms=%" PRIu64 " via=%s end=%s",
+			in->worker->i_worker, f->id, addr_sock_print(&f->client, from),
+			addr_print(&in->options->to, to), n.n_up_bytes, n.n_down_bytes,
+			now_of(f->at) - f->start_ms,
+			chain_datagram_is_stream(f->datagram) ? "stream" : "datagram", end);
+	LOG_DEBUG("datagrams flow=%u.%" PRIu32 " up=%" PRIu64 " down=%" PRIu64 " waiting=%" PRIu64
+		  " too_long=%" PRIu64 " junk=%" PRIu64 " forged=%" PRIu64 " replayed=%" PRIu64
+		  " refused=%" PRIu64,
+		in->worker->i_worker, f->id, n.n_up, n.n_down, n.n_waiting, n.n_too_long, n.n_junk,
+		n.n_forged, n.n_replayed, n.n_refused);
+}
+
+/* What it holds beside its place in the table. */
+static void let_go(struct udp_flow *f, const char *end)
+{
+	if (f->datagram == NULL)
+		return;
+	log_end(f, end);
+	timer_stop(flow_table_wheel(f->at->table), &f->rest);
+	chain_datagram_free(f->datagram);
+	f->datagram = NULL;
+	access_charges_return(&f->charges);
+}
+
+/* The one place a flow ends. */
+static void end_flow(struct udp_flow *f, const char *end)
+{
+	struct access_udp *at = f->at;
+	struct access_worker *worker = worker_of(at);
+	let_go(f, end);
+	access_charges_return(&f->charges);
+	flow_name_remove(at->table, &f->name);
+	flow_remove(at->table, &f->flow);
+	free(f);
+	worker->on_session_end(worker);
+}
+
+static void on_idle(struct flow *flow, bool is_evicted, void *owner)
+{
+	(void)owner;
+	end_flow((struct udp_flow *)flow, is_evicted ? "evicted" : "idle");
+}
+
+/* A connected socket of the client's gets ECONNREFUSED, as from a kernel; where this process may
+ * not send that, the log and the counter remain. */
+static bool tell_client(const struct udp_flow *f)
+{
+	return udp_tell_unreachable(f->at->io, &f->client, &f->local, f->sent_len);
+}
+
+static void on_rest(struct timer *timer)
+{
+	struct udp_flow *f = (struct udp_flow *)((char *)timer - offsetof(struct udp_flow, rest));
+	uint64_t at_ms = f->flow.used_ms + REST_MS;
+	if (at_ms > now_of(f->at))
+		timer_start(flow_table_wheel(f->at->table), timer, at_ms, on_rest);
+	else
+		chain_datagram_rest(f->datagram);
+}
+
+static void use(struct udp_flow *f)
+{
+	uint64_t now_ms = now_of(f->at);
+	flow_use(f->at->table, &f->flow, now_ms);
+	if (timer_is_running(&f->rest))
+		return;
+	timer_start(flow_table_wheel(f->at->table), &f->rest, now_ms + REST_MS, on_rest);
+	arm(f->at);
+}
+
+static void deliver(struct bytes data, void *owner)
+{
+	struct udp_flow *f = owner;
+	struct access_udp *at = f->at;
+	if (!f->is_answered) {
+		f->is_answered = true;
+		flow_confirm(at->table, &f->flow);
+		flow_set_idle(at->table, &f->flow,
+			at->ingress->options->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS
+								  : ACCESS_FLOW_IDLE_MS,
+			now_of(at));
+		arm(at);
+	}
+	use(f);
+	udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
+}
+
+static void on_status(uint8_t status, void *owner)
+{
+	struct udp_flow *f = owner;
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	const struct access_ingress *in = f->at->ingress;
+	bool is_told = status != STATUS_MSGSIZE && tell_client(f);
+	f->at->counters.n_unreachable++;
+	LOG_LIMITED(status == STATUS_MSGSIZE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+		"unreachable flow=%u.%" PRIu32 " from=%s target=%s status=%s told=%s",
+		in->worker->i_worker, f->id, addr_sock_print(&f->client, from),
+		addr_print(&in->options->to, to), wire_status_find(status)->slug,
+		is_told ? "yes" : "no");
+}
+
+static void on_fail(const struct chain_error *error, void *owner)
+{
+	struct udp_flow *f = owner;
+	struct access_udp *at = f->at;
+	char text[512], quoted[600];
+	at->counters.n_failed++;
+	LOG_LIMITED(LOG_LEVEL_WARNING,
+		"failed flow=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
+		worker_of(at)->i_worker, f->id, error->hop, chain_stage_name(error->stage),
+		chain_error_slug(error),
+		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
+	(void)tell_client(f);
+	let_go(f, chain_error_slug(error));
+	flow_set_idle(at->table, &f->flow, ACCESS_FLOW_FAILED_MS, now_of(at));
+	arm(at);
+}
+
+/* The name of a client: its address and port. Return: its length. */
+static uint8_t name_client(const union addr_sock *client, uint8_t to[FLOW_NAME_MAX])
+{
+	uint8_t len = 0;
+	uint16_t port = addr_sock_port(client);
+	memcpy(to, &port, sizeof port);
+	len += (uint8_t)sizeof port;
+	if (client->any.sa_family == AF_INET) {
+		memcpy(to + len, &client->ip4.sin_addr, sizeof client->ip4.sin_addr);
+		return (uint8_t)(len + sizeof client->ip4.sin_addr);
+	}
+	memcpy(to + len, &client->ip6.sin6_addr, sizeof client->ip6.sin6_addr);
+	len += (uint8_t)sizeof client->ip6.sin6_addr;
+	memcpy(to + len, &client->ip6.sin6_scope_id, sizeof client->ip6.sin6_scope_id);
+	return (uint8_t)(len + sizeof client->ip6.sin6_scope_id);
+}
+
+static int start_chain(struct udp_flow *f)
+{
+	static const struct chain_datagram_ops ops = {
+		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
+	};
+	const struct access_ingress *in = f->at->ingress;
+	return chain_datagram_new(in->chain, f->at->io, &in->options->to, &ops, f, &f->datagram);
+}
+
+/* Lists @f under its client's name and starts its way through the chain. Nothing stays on failure.
+ */
+static bool enter_flow(struct udp_flow *f, const uint8_t *name, uint8_t name_len)
+{
+	struct access_udp *at = f->at;
+	char from[ADDR_TEXT_MAX];
+	if (flow_add(at->table, &f->flow, ACCESS_FLOW_UNREPLIED_MS, now_of(at)) != 0) {
+		LOG_LIMITED(LOG_LEVEL_WARNING, "refused: flow limit reached from=%s",
+			addr_sock_print(&f->client, from));
+		return false;
+	}
+	if (flow_name_add(at->table, &f->flow, &f->name, NAME_CLIENT, name, name_len) == 0 &&
+		start_chain(f) == 0)
+		return true;
+	flow_name_remove(at->table, &f->name);
+	flow_remove(at->table, &f->flow);
+	return false;
+}
+
+static struct udp_flow *new_flow(struct access_udp *at, const struct udp_packet *packet,
+	const uint8_t *name, uint8_t name_len)
+{
+	if (at->is_draining || !access_ingress_serves(at->ingress, packet->from))
+		return NULL;
+	struct udp_flow *f = calloc(1, sizeof *f);
+	if (f == NULL)
+		return NULL;
+	f->at = at;
+	f->client = *packet->from;
+	f->start_ms = now_of(at);
+	if (!access_charges_take(&f->charges, at->ingress, packet->from) ||
+		!enter_flow(f, name, name_len)) {
+		access_charges_return(&f->charges);
+		free(f);
+		return NULL;
+	}
+	f->id = ++worker_of(at)->n_accepted;
+	at->counters.n_flows++;
+	arm(at);
+	return f;
+}
+
+static void on_packet(struct udp *udp, const struct udp_packet *packet, void *owner)
+{
+	struct access_udp *at = owner;
+	uint8_t name[FLOW_NAME_MAX];
+	uint8_t name_len = name_client(packet->from, name);
+	struct flow_name *found = flow_find(at->table, NAME_CLIENT, name, name_len);
+	struct udp_flow *f = found != NULL ? (struct udp_flow *)found->flow
+					   : new_flow(at, packet, name, name_len);
+	(void)udp;
+	if (f == NULL) {
+		at->counters.n_refused++;
+		return;
+	}
+	f->local = *packet->local;
+	f->sent_len = (uint16_t)packet->len;
+	if (f->datagram == NULL) { /* no storm of new flows after a failure */
+		at->counters.n_dropped++;
+		return;
+	}
+	use(f);
+	if (chain_datagram_send(f->datagram, bytes_of(packet->data, packet->len)) !=
+		FLOW_CLIENT_SENT)
+		at->counters.n_dropped++;
+}
+
+/* Of a socket without a peer: nobody to tell. */
+static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
+{
+	(void)udp;
+	(void)mtu;
+	(void)owner;
+	LOG_DEBUG("udp listener error=%s", err_name(error));
+}
+
+int access_udp_open(const struct access_ingress *ingress, struct udp_io *io, const struct addr *at,
+	bool shares_port, struct access_udp **ret)
+{
+	static const struct udp_ops ops = { .on_packet = on_packet, .on_error = on_error };
+	struct udp_options options = { .bind = at, .shares_port = shares_port, .is_shared = true };
+	uint32_t max_flows = ingress->options->max_flows;
+	struct access_udp *udp = calloc(1, sizeof *udp);
+	if (udp == NULL)
+		return ERR_NOMEM;
+	udp->ingress = ingress;
+	udp->io = io;
+	int error = flow_table_new(max_flows > 0 ? max_flows : ACCESS_FLOWS_MAX,
+		loop_now_ms(ingress->worker->loop), on_idle, udp, &udp->table);
+	if (error == 0)
+		error = udp_open(io, &options, &ops, udp, &udp->udp);
+	if (error != 0) {
+		flow_table_free(udp->table);
+		free(udp);
+		return error;
+	}
+	*ret = udp;
+	return 0;
+}
+
+uint16_t access_udp_port(const struct access_udp *udp)
+{
+	return udp_port(udp->udp);
+}
+
+void access_udp_drain(struct access_udp *udp)
+{
+	if (udp == NULL || udp->is_draining)
+		return;
+	udp->is_draining = true;
+	flow_table_shorten(udp->table, ACCESS_FLOW_DRAIN_MS, now_of(udp));
+	arm(udp);
+}
+
+uint32_t access_udp_count(const struct access_udp *udp)
+{
+	return flow_table_count(udp->table);
+}
+
+const struct access_udp_counters *access_udp_counters(const struct access_udp *udp)
+{
+	return &udp->counters;
+}
+
+void access_udp_close(struct access_udp *udp)
+{
+	struct flow *flow;
+	if (udp == NULL)
+		return;
+	udp->is_draining = true;
+	while ((flow = flow_table_first(udp->table)) != NULL)
+		end_flow((struct udp_flow *)flow, "stopped");
+	loop_timer_stop(worker_of(udp)->loop, &udp->timer);
+	udp_close(udp->udp);
+	flow_table_free(udp->table);
+	free(udp);
+}

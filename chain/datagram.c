@@ -1,0 +1,422 @@
+#include "chain/datagram.h"
+
+#include "chain/flow_link.h"
+#include "chain/flow_stream.h"
+#include "chain/waiting.h"
+#include "common/loop.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "chain"
+#include "common/log.h"
+
+#define LINK_MTU 1500 /* what chain_datagram_mtu() takes for granted */
+
+enum state {
+	STATE_LOOKUP,   /* of the target's name, then of hop 1's */
+	STATE_DATAGRAM, /* flow and link; for a while a stream on trial beside them */
+	STATE_STREAM,
+	STATE_FAILED, /* told by the timer, then quiet */
+	N_STATES,
+};
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[N_STATES] = {
+	[STATE_LOOKUP] = { "lookup",
+		1u << STATE_DATAGRAM | 1u << STATE_STREAM | 1u << STATE_FAILED },
+	[STATE_DATAGRAM] = { "datagram", 1u << STATE_STREAM | 1u << STATE_FAILED },
+	[STATE_STREAM] = { "stream", 1u << STATE_FAILED },
+	[STATE_FAILED] = { "failed", 0 },
+};
+
+struct chain_datagram {
+	struct chain_client *client;
+	struct addr target;
+	const struct chain_datagram_ops *ops;
+	void *owner;
+	struct flow_link *link; /* LOOKUP, DATAGRAM */
+	struct flow_client *flow;
+	struct flow_stream *stream; /* DATAGRAM: on trial */
+	struct timer tick, probe;
+	uint64_t tick_at_ms;
+	uint32_t n_epochs;
+	uint8_t state;
+	bool is_open; /* the exit has answered */
+	struct waiting waiting;
+	struct chain_datagram_counters counters;
+	struct chain_error error;
+	bool *ret_is_gone; /* told by free; for the callback that is running */
+};
+
+static struct loop *loop_of(const struct chain_datagram *d)
+{
+	return chain_client_loop(d->client);
+}
+
+static void enter(struct chain_datagram *d, enum state next)
+{
+	assert(states[d->state].next & 1u << next);
+	LOG_DEBUG("udp flow from=%s to=%s", states[d->state].name, states[next].name);
+	d->state = (uint8_t)next;
+}
+
+/* What only datagrams need. */
+static void drop_flow(struct chain_datagram *d)
+{
+	loop_timer_stop(loop_of(d), &d->tick);
+	loop_timer_stop(loop_of(d), &d->probe);
+	flow_link_free(d->link);
+	d->link = NULL;
+	flow_client_free(d->flow);
+	d->flow = NULL;
+}
+
+static void tell_failure(struct timer *timer)
+{
+	struct chain_datagram *d =
+		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, probe));
+	drop_flow(d);
+	d->ops->on_fail(&d->error, d->owner); /* may free @d */
+}
+
+/* From anywhere, also from inside the flow: the owner hears of it from the loop. */
+static void fail(struct chain_datagram *d, const struct chain_error *error)
+{
+	if (d->state == STATE_FAILED)
+		return;
+	enter(d, STATE_FAILED);
+	d->error = *error;
+	loop_timer_stop(loop_of(d), &d->tick);
+	loop_timer_start(loop_of(d), &d->probe, 0, tell_failure);
+}
+
+static void on_tick(struct timer *timer);
+
+/* After each call into the flow: its next time, and the life of the keys it may have taken. */
+static void settle(struct chain_datagram *d)
+{
+	uint32_t n_epochs = flow_client_counters(d->flow)->n_epochs;
+	uint64_t due_ms = flow_client_due_ms(d->flow), now_ms = loop_now_ms(loop_of(d));
+	if (d->state == STATE_FAILED)
+		return;
+	if (n_epochs != d->n_epochs) {
+		d->n_epochs = n_epochs;
+		(void)chain_client_ephemeral(d->client);
+	}
+	/* A timer that comes early costs less than one moved with every datagram. */
+	if (due_ms == UINT64_MAX || (timer_is_running(&d->tick) && d->tick_at_ms <= due_ms))
+		return;
+	d->tick_at_ms = due_ms;
+	loop_timer_start(loop_of(d), &d->tick, due_ms > now_ms ? due_ms - now_ms : 0, on_tick);
+}
+
+static void on_tick(struct timer *timer)
+{
+	struct chain_datagram *d =
+		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, tick));
+	uint64_t now_ms = loop_now_ms(loop_of(d));
+	if (flow_client_due_ms(d->flow) <= now_ms)
+		flow_client_tick(d->flow, now_ms, loop_wall_ms());
+	settle(d);
+}
+
+static void send_to_hop(struct bytes datagram, void *owner)
+{
+	struct chain_datagram *d = owner;
+	flow_link_send(d->link, datagram);
+}
+
+static void deliver(struct bytes data, void *owner)
+{
+	struct chain_datagram *d = owner;
+	d->counters.n_down++;
+	d->counters.n_down_bytes += data.len;
+	d->ops->deliver(data, d->owner);
+}
+
+static void on_flow_status(uint8_t status, void *owner)
+{
+	struct chain_datagram *d = owner;
+	d->ops->on_status(status, d->owner);
+}
+
+static void on_flow_open(void *owner)
+{
+	struct chain_datagram *d = owner;
+	d->is_open = true;
+	flow_link_is_heard(d->link);
+	loop_timer_stop(loop_of(d), &d->probe);
+	flow_stream_free(d->stream);
+	d->stream = NULL;
+	chain_client_set_udp_path(d->client, CHAIN_UDP_WORKS);
+}
+
+static void on_flow_fail(const struct chain_error *error, void *owner)
+{
+	struct chain_datagram *d = owner;
+	if (error->stage == CHAIN_ANSWER && !d->is_open)
+		chain_client_set_udp_path(d->client, CHAIN_UDP_UNKNOWN); /* may be lost by now */
+	fail(d, error);
+}
+
+static void on_packet(uint8_t *data, size_t len, void *owner)
+{
+	struct chain_datagram *d = owner;
+	bool is_gone = false;
+	if (d->state != STATE_DATAGRAM)
+		return;
+	d->ret_is_gone = &is_gone;
+	flow_client_receive(d->flow, data, len, loop_now_ms(loop_of(d)), loop_wall_ms());
+	if (is_gone)
+		return;
+	d->ret_is_gone = NULL;
+	settle(d);
+}
+
+static const struct flow_client_ops flow_ops = {
+	.send = send_to_hop,
+	.deliver = deliver,
+	.on_status = on_flow_status,
+	.on_open = on_flow_open,
+	.on_fail = on_flow_fail,
+};
+
+static int open_flow(struct chain_datagram *d, const struct addr *target)
+{
+	struct flow_client_options options = {
+		.spec = chain_client_spec(d->client),
+		.target = target,
+		.ephemeral = chain_client_ephemeral(d->client), /* decisions/0008 */
+		.ops = &flow_ops,
+		.owner = d,
+	};
+	options.link_mtu = flow_link_mtu(d->link, &options.is_ip6);
+	return flow_client_new(&options, loop_now_ms(loop_of(d)), &d->flow);
+}
+
+/* The stream on trial stands and no datagram came back. */
+static void on_stream_open(void *owner)
+{
+	struct chain_datagram *d = owner;
+	if (d->state != STATE_DATAGRAM)
+		return;
+	chain_client_set_udp_path(d->client, CHAIN_UDP_LOST);
+	LOG_LIMITED(LOG_LEVEL_NOTICE,
+		"the way through this chain loses datagrams: UDP goes inside a stream hint=\"let "
+		"UDP pass to every hop's port\"");
+	drop_flow(d);
+	enter(d, STATE_STREAM);
+}
+
+static void on_stream_fail(const struct chain_error *error, void *owner)
+{
+	struct chain_datagram *d = owner;
+	const struct chain_spec *spec = chain_client_spec(d->client);
+	if (d->state != STATE_STREAM) { /* on trial: datagrams may still come through */
+		flow_stream_free(d->stream);
+		d->stream = NULL;
+		return;
+	}
+	if (spec->udp == CHAIN_UDP_AUTO)
+		chain_client_set_udp_path(d->client, CHAIN_UDP_UNKNOWN);
+	fail(d, error);
+}
+
+static int new_stream(struct chain_datagram *d)
+{
+	static const struct flow_stream_ops ops = {
+		.deliver = deliver, .on_open = on_stream_open, .on_fail = on_stream_fail
+	};
+	return flow_stream_new(d->client, &d->target, &ops, d, &d->stream);
+}
+
+static void on_probe(struct timer *timer)
+{
+	struct chain_datagram *d =
+		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, probe));
+	if (chain_client_udp_path(d->client) == CHAIN_UDP_WORKS)
+		return;
+	if (new_stream(d) == 0 && flow_stream_build(d->stream) != 0) {
+		flow_stream_free(d->stream);
+		d->stream = NULL;
+	}
+}
+
+/* One datagram of the application's over what carries the flow. */
+static enum flow_client_verdict send_now(struct chain_datagram *d, struct bytes data)
+{
+	enum flow_client_verdict verdict;
+	if (d->stream != NULL) {
+		if (!flow_stream_send(d->stream, data))
+			d->counters.n_waiting++;
+		return FLOW_CLIENT_SENT;
+	}
+	bool is_first = d->n_epochs == 0;
+	verdict = flow_client_send(d->flow, data, loop_now_ms(loop_of(d)), loop_wall_ms());
+	settle(d);
+	if (is_first && d->state == STATE_DATAGRAM &&
+		chain_client_spec(d->client)->udp == CHAIN_UDP_AUTO &&
+		chain_client_udp_path(d->client) == CHAIN_UDP_UNKNOWN)
+		loop_timer_start(loop_of(d), &d->probe, CHAIN_UDP_PROBE_MS, on_probe);
+	return verdict;
+}
+
+static void send_waiting(struct bytes data, void *owner)
+{
+	struct chain_datagram *d = owner;
+	if (d->state == STATE_DATAGRAM && send_now(d, data) == FLOW_CLIENT_TOO_LONG)
+		d->counters.n_too_long++;
+}
+
+static void on_ready(const struct addr *target, void *owner)
+{
+	struct chain_datagram *d = owner;
+	int error = open_flow(d, target);
+	if (error != 0) {
+		struct chain_error told = {
+			.stage = CHAIN_SETUP,
+			.hop = 1,
+			.n_hops = (uint8_t)chain_client_spec(d->client)->n_hops,
+			.code = error,
+		};
+		fail(d, &told);
+		return;
+	}
+	enter(d, STATE_DATAGRAM);
+	waiting_flush(&d->waiting, send_waiting, d);
+}
+
+static void on_no_way(const struct chain_error *error, void *owner)
+{
+	fail(owner, error);
+}
+
+static int start(struct chain_datagram *d, struct udp_io *io)
+{
+	static const struct flow_link_ops ops = {
+		.on_ready = on_ready, .on_packet = on_packet, .on_fail = on_no_way
+	};
+	const struct chain_spec *spec = chain_client_spec(d->client);
+	if (spec->udp == CHAIN_UDP_STREAM ||
+		(spec->udp == CHAIN_UDP_AUTO &&
+			chain_client_udp_path(d->client) == CHAIN_UDP_LOST)) {
+		enter(d, STATE_STREAM);
+		return new_stream(d);
+	}
+	int error = flow_link_new(d->client, io, &d->target, &ops, d, &d->link);
+	if (error == 0)
+		flow_link_start(d->link);
+	return error;
+}
+
+int chain_datagram_new(struct chain_client *client, struct udp_io *io, const struct addr *target,
+	const struct chain_datagram_ops *ops, void *owner, struct chain_datagram **ret)
+{
+	struct chain_datagram *d = calloc(1, sizeof *d);
+	if (d == NULL)
+		return ERR_NOMEM;
+	d->client = client;
+	d->target = *target;
+	d->ops = ops;
+	d->owner = owner;
+	int error = start(d, io);
+	if (error != 0) {
+		chain_datagram_free(d);
+		return error;
+	}
+	*ret = d;
+	return 0;
+}
+
+void chain_datagram_free(struct chain_datagram *datagram)
+{
+	if (datagram == NULL)
+		return;
+	if (datagram->ret_is_gone != NULL)
+		*datagram->ret_is_gone = true;
+	drop_flow(datagram);
+	flow_stream_free(datagram->stream);
+	waiting_deinit(&datagram->waiting);
+	free(datagram);
+}
+
+enum flow_client_verdict chain_datagram_send(struct chain_datagram *datagram, struct bytes data)
+{
+	enum flow_client_verdict verdict = FLOW_CLIENT_SENT;
+	switch ((enum state)datagram->state) {
+	case STATE_LOOKUP:
+		if (!waiting_add(&datagram->waiting, data))
+			datagram->counters.n_waiting++;
+		break;
+	case STATE_DATAGRAM:
+	case STATE_STREAM:
+		verdict = send_now(datagram, data);
+		break;
+	case STATE_FAILED:
+	case N_STATES:
+		return FLOW_CLIENT_FAILED;
+	}
+	if (verdict == FLOW_CLIENT_TOO_LONG)
+		datagram->counters.n_too_long++;
+	if (verdict == FLOW_CLIENT_SENT) {
+		datagram->counters.n_up++;
+		datagram->counters.n_up_bytes += data.len;
+	}
+	return verdict;
+}
+
+size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form form)
+{
+	if (datagram->state == STATE_STREAM)
+		return UDP_PAYLOAD_MAX;
+	return datagram->flow != NULL ? flow_client_room(datagram->flow, form) : 0;
+}
+
+int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target, size_t *ret_first,
+	size_t *ret_steady)
+{
+	struct flow_client *flow;
+	struct flow_client_options options = {
+		.spec = spec,
+		.target = target,
+		.link_mtu = LINK_MTU,
+		.is_ip6 = spec->hops[0].addr.kind == ADDR_IP6,
+		.ops = &flow_ops,
+	};
+	int error = flow_client_new(&options, 0, &flow);
+	if (error != 0)
+		return error;
+	*ret_first = flow_client_room(flow, WIRE_FORM_F);
+	*ret_steady = flow_client_room(flow, WIRE_FORM_S);
+	flow_client_free(flow);
+	return 0;
+}
+
+bool chain_datagram_is_stream(const struct chain_datagram *datagram)
+{
+	return datagram->state == STATE_STREAM;
+}
+
+struct chain_datagram_counters chain_datagram_counters(const struct chain_datagram *datagram)
+{
+	struct chain_datagram_counters counters = datagram->counters;
+	if (datagram->link != NULL)
+		counters.n_refused = flow_link_n_errors(datagram->link);
+	if (datagram->flow != NULL) {
+		const struct flow_client_counters *flow = flow_client_counters(datagram->flow);
+		counters.n_junk = flow->n_junk;
+		counters.n_forged = flow->n_forged;
+		counters.n_replayed = flow->n_replayed;
+	}
+	return counters;
+}
+
+void chain_datagram_rest(struct chain_datagram *datagram)
+{
+	if (datagram->flow != NULL)
+		flow_client_rest(datagram->flow);
+}
