@@ -141,7 +141,7 @@ free_setup:
 	return error;
 }
 
-int flow_epoch_new(const struct flow_epoch_options *options, struct flow_epoch **ret)
+int flow_epoch_make(const struct flow_epoch_options *options, struct flow_epoch **ret)
 {
 	struct flow_epoch *epoch = calloc(1, sizeof *epoch);
 	if (epoch == NULL)

@@ -37,9 +37,9 @@ struct flow_epoch_options {
 	uint32_t serial;
 	uint64_t now_ms, wall_ms;
 };
-/** flow_epoch_new() - seals R_1 … R_n with new salts. Return: 0, ERR_NOMEM, ERR_INVAL (a request is
- * not legal). */
-NODISCARD int flow_epoch_new(const struct flow_epoch_options *options, struct flow_epoch **ret);
+/** flow_epoch_make() - seals R_1 … R_n with new salts. Return: 0, ERR_NOMEM, ERR_INVAL (a request
+ * is not legal). */
+NODISCARD int flow_epoch_make(const struct flow_epoch_options *options, struct flow_epoch **ret);
 void flow_epoch_free(struct flow_epoch *epoch); /* wipes. NULL ok */
 
 /** flow_epoch_request() - R_i with its extension, @i from 0. Only before it settled. */

@@ -60,7 +60,7 @@ static int seal(struct flow_client *f, uint64_t now_ms, uint64_t wall_ms, struct
 	};
 	for (size_t i = 0; i < f->n_hops; i++)
 		fids[i] = f->hops[i].fid;
-	return flow_epoch_new(&options, ret);
+	return flow_epoch_make(&options, ret);
 }
 
 /* No memory, or a chain that no request can name. */
