@@ -1,7 +1,9 @@
-#include "chain/flow_state.h"
+#include "chain/flow_client.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+#include "chain/flow_state.h"
 
 #define NAME_INLINE 15 /* longer names travel in the extension of R */
 #define TLV_HEADER  3
