@@ -10,7 +10,7 @@
 static void on_table_end(struct flow *flow, bool is_evicted, void *owner)
 {
 	(void)owner;
-	flow_end((struct hop_flow *)flow, is_evicted ? "evicted" : "idle");
+	hop_flow_end((struct hop_flow *)flow, is_evicted ? "evicted" : "idle");
 }
 
 int hop_flows_new(const struct hop_flows_options *options, uint64_t now_ms, struct hop_flows **ret)
@@ -34,7 +34,7 @@ int hop_flows_new(const struct hop_flows_options *options, uint64_t now_ms, stru
 void hop_flows_end(struct hop_flows *flows)
 {
 	for (struct flow *f; (f = flow_table_first(flows->table)) != NULL;)
-		flow_end((struct hop_flow *)f, "stopped");
+		hop_flow_end((struct hop_flow *)f, "stopped");
 }
 
 void hop_flows_free(struct hop_flows *flows)
@@ -52,11 +52,11 @@ void hop_flows_free(struct hop_flows *flows)
 
 /* Keeps @rest for later, or counts it as lost. */
 static void held_add(
-	struct hop_flow *f, struct flow_held **at, const struct hop_path *from, struct bytes rest)
+	struct hop_flow *f, struct hop_held **at, const struct hop_path *from, struct bytes rest)
 {
 	if (*at == NULL)
 		*at = calloc(1, sizeof **at);
-	struct flow_held *held = *at;
+	struct hop_held *held = *at;
 	if (held == NULL || held->n == FLOW_HELD_MAX ||
 		held->n_bytes + rest.len > FLOW_HELD_BYTES ||
 		(held->bytes[held->n] = malloc(rest.len)) == NULL) {
@@ -72,7 +72,7 @@ static void held_add(
 }
 
 /* Whether @len more bytes may go to an address that has not proved that it receives. */
-static bool spend(struct hop_flow *f, struct flow_epoch *e, struct flow_source *source, size_t len)
+static bool spend(struct hop_flow *f, struct hop_epoch *e, struct hop_source *source, size_t len)
 {
 	uint64_t factor = source == &e->handshake->sources[0] ? 3 : 1;
 	if ((f->valid != NULL && hop_path_is_equal(&f->valid->bound, &source->path)))
@@ -85,7 +85,7 @@ static bool spend(struct hop_flow *f, struct flow_epoch *e, struct flow_source *
 	return true;
 }
 
-static bool send_to_source(struct hop_flow *f, struct flow_epoch *e, struct flow_source *source,
+static bool send_to_source(struct hop_flow *f, struct hop_epoch *e, struct hop_source *source,
 	struct bytes head, struct bytes body)
 {
 	const struct hop_flows_options *o = &f->flows->options;
@@ -95,9 +95,9 @@ static bool send_to_source(struct hop_flow *f, struct flow_epoch *e, struct flow
 	return true;
 }
 
-void flow_send_response(struct flow_epoch *epoch, struct flow_source *source, struct bytes tail)
+void hop_send_response(struct hop_epoch *epoch, struct hop_source *source, struct bytes tail)
 {
-	struct flow_handshake *h = epoch->handshake;
+	struct hop_handshake *h = epoch->handshake;
 	source->n_responses++;
 	send_to_source(epoch->flow, epoch, source, bytes_of(h->s, h->n_s), tail);
 }
@@ -105,13 +105,13 @@ void flow_send_response(struct flow_epoch *epoch, struct flow_source *source, st
 /* X ‖ rest to one address that presented the pending R: X is S, or where that gets too long D, with
  * S ahead of it once per copy of R. */
 static bool reply_to_source(
-	struct flow_epoch *e, struct flow_source *source, struct bytes d, struct bytes rest)
+	struct hop_epoch *e, struct hop_source *source, struct bytes d, struct bytes rest)
 {
-	struct flow_handshake *h = e->handshake;
+	struct hop_handshake *h = e->handshake;
 	if (h->n_s + rest.len <= FLOW_RESPONSE_MAX)
 		return send_to_source(e->flow, e, source, bytes_of(h->s, h->n_s), rest);
 	if (source->n_responses < source->n_copies)
-		flow_send_response(e, source, bytes_of(NULL, 0));
+		hop_send_response(e, source, bytes_of(NULL, 0));
 	return send_to_source(e->flow, e, source, d, rest);
 }
 
@@ -119,10 +119,10 @@ static bool reply_to_source(
 static void reply(struct hop_flow *f, struct bytes d, struct bytes rest)
 {
 	const struct hop_flows_options *o = &f->flows->options;
-	struct flow_epoch *p = f->pending;
+	struct hop_epoch *p = f->pending;
 	bool is_bound_listed = false, is_sent = f->valid != NULL;
 	if (p != NULL && p->handshake->s != NULL) {
-		struct flow_handshake *h = p->handshake;
+		struct hop_handshake *h = p->handshake;
 		for (unsigned i = 0; i < h->n_sources; i++) {
 			if (f->valid != NULL &&
 				hop_path_is_equal(&f->valid->bound, &h->sources[i].path))
@@ -141,7 +141,7 @@ static void reply(struct hop_flow *f, struct bytes d, struct bytes rest)
 static void seal_down(struct hop_flow *f, uint8_t flags, struct bytes data)
 {
 	struct hop_flows *flows = f->flows;
-	struct flow_epoch *e = f->valid != NULL ? f->valid : f->pending;
+	struct hop_epoch *e = f->valid != NULL ? f->valid : f->pending;
 	uint8_t plain[WIRE_BLOCK];
 	if (e == NULL || e->keys == NULL ||
 		data.len > FLOW_DATAGRAM_MAX - WIRE_BLOCK - WIRE_SEALED_MIN ||
@@ -152,7 +152,7 @@ static void seal_down(struct hop_flow *f, uint8_t flags, struct bytes data)
 		.flags = (uint8_t)(flags | (e->fid & 1 ? WIRE_DOWN_EPOCH : 0)),
 		.number = e->keys->number++,
 	};
-	flow_keys_use(flows, e->keys);
+	hop_keys_use(flows, e->keys);
 	wire_down_print(&down, plain);
 	wire_down_encode(f->entry->key->key, &down, flows->scratch);
 	int n = record_packet_seal(
@@ -162,7 +162,7 @@ static void seal_down(struct hop_flow *f, uint8_t flags, struct bytes data)
 }
 
 /* D with a status, at most once a second and kind; to @only, or to whom replies go. */
-static void hint(struct hop_flow *f, enum flow_hint kind, uint8_t status, uint16_t value,
+static void hint(struct hop_flow *f, enum hop_hint kind, uint8_t status, uint16_t value,
 	const struct hop_path *only)
 {
 	const struct hop_flows_options *o = &f->flows->options;
@@ -225,9 +225,9 @@ void hop_flow_receive(
 void hop_flow_trouble(
 	struct hop_flow *flow, uint8_t status, uint16_t value, uint64_t now_ms, uint64_t wall_ms)
 {
-	enum flow_hint kind = status == STATUS_PORT_UNREACH ? FLOW_HINT_PORT
-			      : status == STATUS_MSGSIZE    ? FLOW_HINT_SIZE
-							    : FLOW_HINT_OTHER;
+	enum hop_hint kind = status == STATUS_PORT_UNREACH ? FLOW_HINT_PORT
+			     : status == STATUS_MSGSIZE    ? FLOW_HINT_SIZE
+							   : FLOW_HINT_OTHER;
 	set_now(flow->flows, now_ms, wall_ms);
 	hint(flow, kind, status, status == STATUS_MSGSIZE ? value : 0, NULL);
 }
@@ -244,11 +244,11 @@ static void forward(struct hop_flow *f, struct bytes datagram)
 }
 
 /* @from has shown that it receives: it gets what was more than an unproved address may. */
-static void prove(struct flow_epoch *e, const struct hop_path *from)
+static void prove(struct hop_epoch *e, const struct hop_path *from)
 {
 	struct hop_flow *f = e->flow;
-	struct flow_held *late = f->late;
-	flow_epoch_prove(e, from);
+	struct hop_held *late = f->late;
+	hop_epoch_prove(e, from);
 	f->late = NULL;
 	for (unsigned i = 0; late != NULL && i < late->n; i++) {
 		uint8_t block[WIRE_BLOCK];
@@ -260,11 +260,11 @@ static void prove(struct flow_epoch *e, const struct hop_path *from)
 		reply(f, bytes_of(block, f->is_exit ? 0 : sizeof block),
 			bytes_of(late->bytes[i], late->len[i]));
 	}
-	flow_held_free(late);
+	hop_held_free(late);
 }
 
 /* The key of the phase that B_n's flags name, or NULL where they are not legal. */
-static struct record_packet *key_of(struct flow_epoch *e, uint16_t flags)
+static struct record_packet *key_of(struct hop_epoch *e, uint16_t flags)
 {
 	if (e->keys == NULL)
 		return NULL;
@@ -276,7 +276,7 @@ static struct record_packet *key_of(struct flow_epoch *e, uint16_t flags)
 }
 
 /* At the exit: what B_n stands for. */
-static void open_up(struct flow_epoch *e, const struct hop_path *from, const struct wire_up *up,
+static void open_up(struct hop_epoch *e, const struct hop_path *from, const struct wire_up *up,
 	struct bytes sealed)
 {
 	struct hop_flow *f = e->flow;
@@ -301,7 +301,7 @@ static void open_up(struct flow_epoch *e, const struct hop_path *from, const str
 		flows->counters.n_window++;
 		return;
 	}
-	flow_keys_use(flows, e->keys);
+	hop_keys_use(flows, e->keys);
 	if ((up->flags & WIRE_UP_PROV) == 0 && e->validated_ms == 0)
 		prove(e, from);
 	if ((up->flags & WIRE_UP_PING) == 0) {
@@ -312,7 +312,7 @@ static void open_up(struct flow_epoch *e, const struct hop_path *from, const str
 	}
 }
 
-void flow_pass_up(struct hop_flow *flow, struct flow_epoch *epoch, const struct hop_path *from,
+void hop_pass_up(struct hop_flow *flow, struct hop_epoch *epoch, const struct hop_path *from,
 	struct bytes rest)
 {
 	struct wire_up up;
@@ -337,7 +337,7 @@ void flow_pass_up(struct hop_flow *flow, struct flow_epoch *epoch, const struct 
 }
 
 /* A block with an assigned id from an address that may not use it. */
-static void on_wrong_source(struct flow_epoch *e, const struct hop_path *from, size_t len)
+static void on_wrong_source(struct hop_epoch *e, const struct hop_path *from, size_t len)
 {
 	e->flow->flows->counters.n_wrong_source++;
 	if (len >= 2 * WIRE_BLOCK && e->flow->valid != NULL &&
@@ -346,14 +346,14 @@ static void on_wrong_source(struct flow_epoch *e, const struct hop_path *from, s
 }
 
 /* A block that hit @e; @source: by its provisional id, else NULL. */
-static void on_block(struct flow_epoch *e, struct flow_source *source, const struct hop_path *from,
+static void on_block(struct hop_epoch *e, struct hop_source *source, const struct hop_path *from,
 	const struct wire_up *up, struct bytes in)
 {
 	struct hop_flow *f = e->flow;
 	struct bytes rest = bytes_of(in.ptr + WIRE_BLOCK, in.len - WIRE_BLOCK);
 	bool is_proved = e->validated_ms != 0;
 	if (source == NULL && !is_proved)
-		source = flow_source_find(e->handshake, from);
+		source = hop_source_find(e->handshake, from);
 	if (source == NULL && !(is_proved && hop_path_is_equal(&e->bound, from))) {
 		on_wrong_source(e, from, in.len);
 		return;
@@ -375,11 +375,11 @@ static void on_block(struct flow_epoch *e, struct flow_source *source, const str
 		forward(f, rest);
 }
 
-static struct flow_epoch *epoch_of_source(struct hop_flow *f, const struct flow_name *name)
+static struct hop_epoch *epoch_of_source(struct hop_flow *f, const struct flow_name *name)
 {
-	struct flow_epoch *epochs[] = { f->pending, f->valid };
+	struct hop_epoch *epochs[] = { f->pending, f->valid };
 	for (size_t i = 0; i < sizeof epochs / sizeof epochs[0]; i++) {
-		const struct flow_handshake *h = epochs[i] != NULL ? epochs[i]->handshake : NULL;
+		const struct hop_handshake *h = epochs[i] != NULL ? epochs[i]->handshake : NULL;
 		if (h != NULL && (const char *)name >= (const char *)h->sources &&
 			(const char *)name < (const char *)(h->sources + FLOW_SOURCES_MAX))
 			return epochs[i];
@@ -396,17 +396,17 @@ static bool receive_block(struct hop_flows *flows, const struct hop_path *from,
 		name = flow_find(flows->table, FLOW_BY_FID, &up->fid, sizeof up->fid);
 		if (name == NULL)
 			return false;
-		on_block((struct flow_epoch *)((char *)name - offsetof(struct flow_epoch, name)),
+		on_block((struct hop_epoch *)((char *)name - offsetof(struct hop_epoch, name)),
 			NULL, from, up, in);
 		return true;
 	}
-	uint8_t len = flow_source_print(&from->peer, up->fid, text);
+	uint8_t len = hop_source_print(&from->peer, up->fid, text);
 	name = flow_find(flows->table, FLOW_BY_SOURCE, text, len);
-	struct flow_epoch *e =
+	struct hop_epoch *e =
 		name != NULL ? epoch_of_source((struct hop_flow *)name->flow, name) : NULL;
 	if (e == NULL)
 		return false;
-	on_block(e, (struct flow_source *)((char *)name - offsetof(struct flow_source, name)), from,
+	on_block(e, (struct hop_source *)((char *)name - offsetof(struct hop_source, name)), from,
 		up, in);
 	return true;
 }
@@ -424,7 +424,7 @@ void hop_flows_receive(struct hop_flows *flows, const struct hop_path *from, uin
 			return;
 	}
 	if (len >= WIRE_REQUEST)
-		flow_request_receive(flows, from, in);
+		hop_request_receive(flows, from, in);
 	else
 		flows->counters.n_junk++;
 }
@@ -433,17 +433,17 @@ void hop_flows_receive(struct hop_flows *flows, const struct hop_path *from, uin
 
 static void release_held(struct hop_flow *f)
 {
-	struct flow_held *held = f->held;
+	struct hop_held *held = f->held;
 	f->held = NULL;
 	for (unsigned i = 0; held != NULL && f->pending != NULL && i < held->n; i++)
-		flow_pass_up(f, f->pending, &held->from[i], bytes_of(held->bytes[i], held->len[i]));
-	flow_held_free(held);
+		hop_pass_up(f, f->pending, &held->from[i], bytes_of(held->bytes[i], held->len[i]));
+	hop_held_free(held);
 }
 
-static void tell_sources(struct flow_epoch *e)
+static void tell_sources(struct hop_epoch *e)
 {
 	for (unsigned i = 0; i < e->handshake->n_sources; i++)
-		flow_send_response(e, &e->handshake->sources[i], bytes_of(NULL, 0));
+		hop_send_response(e, &e->handshake->sources[i], bytes_of(NULL, 0));
 }
 
 /* What failed keeps only its answer, for copies of R. */
@@ -452,7 +452,7 @@ static void become_answer(struct hop_flow *f)
 	const struct hop_flows_options *o = &f->flows->options;
 	flow_name_remove(f->flows->table, &f->name);
 	f->is_answer = true;
-	flow_held_free(f->held);
+	hop_held_free(f->held);
 	f->held = NULL;
 	f->is_admitted = false;
 	o->ops->close(f, wire_status_find(f->pending->handshake->status)->slug, o->owner);
@@ -461,7 +461,7 @@ static void become_answer(struct hop_flow *f)
 void hop_flow_opened(struct hop_flow *flow, const struct hop_flow_outcome *outcome, uint64_t now_ms,
 	uint64_t wall_ms)
 {
-	struct flow_handshake *h = flow->pending->handshake;
+	struct hop_handshake *h = flow->pending->handshake;
 	struct wire_response response = {
 		.status = outcome->status,
 		.detail = outcome->detail,
@@ -472,8 +472,8 @@ void hop_flow_opened(struct hop_flow *flow, const struct hop_flow_outcome *outco
 		.address = outcome->address,
 	};
 	set_now(flow->flows, now_ms, wall_ms);
-	if (flow_respond(h, &response) != 0) {
-		flow_end(flow, "memory");
+	if (hop_respond(h, &response) != 0) {
+		hop_flow_end(flow, "memory");
 		return;
 	}
 	if (outcome->status != STATUS_OK) {

@@ -152,26 +152,26 @@ static void answer(struct incoming *i)
 	bool is_echo = i->status == STATUS_OK;
 	if (is_echo && !has_sender_port(i))
 		return;
-	struct hop_flow *f = flow_new(i->flows, i->entry);
+	struct hop_flow *f = hop_flow_new(i->flows, i->entry);
 	if (f == NULL)
 		return;
 	f->is_answer = true;
-	f->pending = flow_epoch_new(f, &i->request, r);
-	if (f->pending == NULL || flow_source_add(f->pending->handshake, i->from) == NULL) {
-		flow_end(f, "memory");
+	f->pending = hop_epoch_new(f, &i->request, r);
+	if (f->pending == NULL || hop_source_add(f->pending->handshake, i->from) == NULL) {
+		hop_flow_end(f, "memory");
 		return;
 	}
-	struct flow_handshake *h = f->pending->handshake;
+	struct hop_handshake *h = f->pending->handshake;
 	h->cmd = i->status == STATUS_VERSION ? 0 : i->plain.bytes[1];
-	if (flow_respond(h, &response) != 0) {
-		flow_end(f, "memory");
+	if (hop_respond(h, &response) != 0) {
+		hop_flow_end(f, "memory");
 		return;
 	}
 	h->n_arrivals = h->sources[0].n_copies = 1;
 	h->sources[0].n_in = i->in.len;
 	if (is_echo)
 		tail = bytes_of(i->in.ptr + r.len, i->in.len - r.len);
-	flow_send_response(f->pending, &h->sources[0], tail);
+	hop_send_response(f->pending, &h->sources[0], tail);
 }
 
 static void refuse(struct incoming *i, uint8_t status, uint8_t detail)
@@ -206,19 +206,19 @@ static struct hop_flow *find_flow(
 static bool is_source_taken(const struct incoming *i)
 {
 	uint8_t text[FLOW_NAME_MAX];
-	uint8_t len = flow_source_print(&i->from->peer, i->request.fid, text);
+	uint8_t len = hop_source_print(&i->from->peer, i->request.fid, text);
 	struct flow_name *taken = flow_find(i->flows->table, FLOW_BY_SOURCE, text, len);
 	return taken != NULL && ((struct hop_flow *)taken->flow)->entry->kid != i->entry->kid;
 }
 
 static bool is_stale(const struct incoming *i, const struct hop_flow *f)
 {
-	const struct flow_epoch *e = f->pending != NULL ? f->pending : f->valid;
+	const struct hop_epoch *e = f->pending != NULL ? f->pending : f->valid;
 	return e != NULL && i->request.time_ms + FLOW_STAMP_BACK_MS < e->stamp_ms;
 }
 
 /* Line 16, and what phase 0 needs. Return: false after a refusal. */
-static bool prepare_exit(struct incoming *i, struct flow_handshake *h)
+static bool prepare_exit(struct incoming *i, struct hop_handshake *h)
 {
 	struct hop_flows *flows = i->flows;
 	wire_datagram_phase0(i->entry->key->key, h->r, false, &h->phase0);
@@ -235,22 +235,22 @@ static bool prepare_exit(struct incoming *i, struct flow_handshake *h)
 
 /* A new epoch of @f, its upstream socket there or on its way. Return: NULL after a refusal, @f as
  * it was. */
-static struct flow_epoch *begin_epoch(struct incoming *i, struct hop_flow *f)
+static struct hop_epoch *begin_epoch(struct incoming *i, struct hop_flow *f)
 {
-	struct flow_epoch *e = flow_epoch_new(f, &i->request, bytes_of(i->in.ptr, length_of(i)));
+	struct hop_epoch *e = hop_epoch_new(f, &i->request, bytes_of(i->in.ptr, length_of(i)));
 	i->status = STATUS_LOCAL;
 	i->detail = DETAIL_LOCAL_MEMORY;
 	if (e == NULL)
 		return NULL;
-	struct flow_handshake *h = e->handshake;
-	if (flow_epoch_assign(e) != 0 || (f->is_exit && !prepare_exit(i, h)) ||
-		flow_source_add(h, i->from) == NULL) {
-		flow_epoch_drop(e);
+	struct hop_handshake *h = e->handshake;
+	if (hop_epoch_assign(e) != 0 || (f->is_exit && !prepare_exit(i, h)) ||
+		hop_source_add(h, i->from) == NULL) {
+		hop_epoch_drop(e);
 		return NULL;
 	}
 	h->n_arrivals = h->sources[0].n_copies = 1;
 	h->sources[0].n_in = i->in.len;
-	flow_epoch_drop(f->pending);
+	hop_epoch_drop(f->pending);
 	f->pending = e;
 	return e;
 }
@@ -264,18 +264,18 @@ static void renew(struct incoming *i, struct hop_flow *f)
 		i->flows->counters.n_clock++;
 		return;
 	}
-	struct flow_epoch *e = begin_epoch(i, f);
+	struct hop_epoch *e = begin_epoch(i, f);
 	if (e == NULL) {
 		answer(i);
 		return;
 	}
-	if (f->is_open && flow_respond(e->handshake, &response) != 0) {
-		flow_epoch_drop(e);
+	if (f->is_open && hop_respond(e->handshake, &response) != 0) {
+		hop_epoch_drop(e);
 		return;
 	}
 	if (f->is_open && f->is_exit)
-		flow_send_response(e, &e->handshake->sources[0], bytes_of(NULL, 0));
-	flow_pass_up(f, e, i->from, rest);
+		hop_send_response(e, &e->handshake->sources[0], bytes_of(NULL, 0));
+	hop_pass_up(f, e, i->from, rest);
 }
 
 /* Lines 15 to 17 for a flow that is new. */
@@ -283,7 +283,7 @@ static void begin(struct incoming *i, const uint8_t name[static WIRE_KID + sizeo
 {
 	const struct hop_flows_options *o = &i->flows->options;
 	struct bytes rest = bytes_of(i->in.ptr + length_of(i), i->in.len - length_of(i));
-	struct hop_flow *f = flow_new(i->flows, i->entry);
+	struct hop_flow *f = hop_flow_new(i->flows, i->entry);
 	if (f == NULL) {
 		refuse(i, STATUS_LIMIT, 0);
 		return;
@@ -294,21 +294,21 @@ static void begin(struct incoming *i, const uint8_t name[static WIRE_KID + sizeo
 	hash_target(i, f->target);
 	if (flow_name_add(i->flows->table, &f->flow, &f->name, FLOW_BY_CLIENT, name,
 		    WIRE_KID + sizeof f->fid_c) != 0) {
-		flow_end(f, "memory");
+		hop_flow_end(f, "memory");
 		refuse(i, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 		return;
 	}
 	uint8_t status = (uint8_t)o->ops->admit(f, i->entry, o->owner);
 	f->is_admitted = status == STATUS_OK;
-	struct flow_epoch *e = f->is_admitted ? begin_epoch(i, f) : NULL;
+	struct hop_epoch *e = f->is_admitted ? begin_epoch(i, f) : NULL;
 	if (e == NULL) {
 		uint8_t detail = f->is_admitted ? i->detail : 0;
 		status = f->is_admitted ? i->status : status;
-		flow_end(f, "refused");
+		hop_flow_end(f, "refused");
 		refuse(i, status, detail);
 		return;
 	}
-	flow_pass_up(f, e, i->from, rest);
+	hop_pass_up(f, e, i->from, rest);
 	o->ops->open(f, &i->request, o->owner);
 }
 
@@ -332,29 +332,29 @@ static void take(struct incoming *i)
 		return;
 	}
 	if (f != NULL)
-		flow_end(f, "replaced");
+		hop_flow_end(f, "replaced");
 	begin(i, name);
 }
 
 /* ---- Copies of an R that is known. ---- */
 
 /* Who may present R again: anybody while its epoch is pending, then only who is bound. */
-static struct flow_source *source_of_copy(struct flow_handshake *h, const struct hop_path *from)
+static struct hop_source *source_of_copy(struct hop_handshake *h, const struct hop_path *from)
 {
-	struct flow_epoch *e = h->epoch;
-	struct flow_source *source = flow_source_find(h, from);
+	struct hop_epoch *e = h->epoch;
+	struct hop_source *source = hop_source_find(h, from);
 	if (e->validated_ms != 0)
 		return hop_path_is_equal(&e->bound, from) ? source : NULL;
-	return source != NULL ? source : flow_source_add(h, from);
+	return source != NULL ? source : hop_source_add(h, from);
 }
 
-static void on_copy(struct flow_handshake *h, const struct hop_path *from, struct bytes in)
+static void on_copy(struct hop_handshake *h, const struct hop_path *from, struct bytes in)
 {
 	struct hop_flow *f = h->epoch->flow;
 	struct hop_flows *flows = f->flows;
 	struct bytes rest = bytes_of(in.ptr + h->n_r, in.len - h->n_r);
 	bool is_told = f->is_answer || f->is_exit;
-	struct flow_source *source = NULL;
+	struct hop_source *source = NULL;
 	if (flows->now_ms - h->epoch->accepted_ms < FLOW_PENDING_MS &&
 		(f->is_answer == false || h->cmd != WIRE_ECHO ||
 			addr_sock_port(&from->peer) >= PRIVILEGED_PORT))
@@ -368,23 +368,23 @@ static void on_copy(struct flow_handshake *h, const struct hop_path *from, struc
 	source->n_copies++;
 	h->n_arrivals++;
 	if (h->s != NULL && h->status != STATUS_OK) {
-		flow_send_response(h->epoch, source, bytes_of(NULL, 0));
+		hop_send_response(h->epoch, source, bytes_of(NULL, 0));
 		return;
 	}
 	if (h->s != NULL && (is_told || h->n_arrivals >= 3))
-		flow_send_response(h->epoch, source, f->is_answer ? rest : bytes_of(NULL, 0));
+		hop_send_response(h->epoch, source, f->is_answer ? rest : bytes_of(NULL, 0));
 	if (is_first && !f->is_answer)
-		flow_pass_up(f, h->epoch, from, rest);
+		hop_pass_up(f, h->epoch, from, rest);
 }
 
-void flow_request_receive(struct hop_flows *flows, const struct hop_path *from, struct bytes in)
+void hop_request_receive(struct hop_flows *flows, const struct hop_path *from, struct bytes in)
 {
 	struct incoming i = { .flows = flows, .from = from, .in = in };
 	struct flow_name *known = flow_find(flows->table, FLOW_BY_SALT, in.ptr, WIRE_SALT);
 	if (known != NULL) {
-		struct flow_handshake *h =
-			(struct flow_handshake *)((char *)known -
-						  offsetof(struct flow_handshake, salt));
+		struct hop_handshake *h =
+			(struct hop_handshake *)((char *)known -
+						 offsetof(struct hop_handshake, salt));
 		if (in.len >= h->n_r && seal_is_equal(in.ptr, h->r, h->n_r))
 			on_copy(h, from, in);
 		else

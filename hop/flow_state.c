@@ -14,7 +14,7 @@ bool hop_path_is_equal(const struct hop_path *a, const struct hop_path *b)
 	return addr_sock_is_equal(&a->peer, &b->peer);
 }
 
-struct hop_flow *flow_new(struct hop_flows *flows, const struct hop_entry *entry)
+struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *entry)
 {
 	struct hop_flow *f = calloc(1, sizeof *f);
 	if (f == NULL)
@@ -28,21 +28,21 @@ struct hop_flow *flow_new(struct hop_flows *flows, const struct hop_entry *entry
 	return f;
 }
 
-void flow_held_free(struct flow_held *held)
+void hop_held_free(struct hop_held *held)
 {
 	for (unsigned i = 0; held != NULL && i < held->n; i++)
 		free(held->bytes[i]);
 	free(held);
 }
 
-void flow_end(struct hop_flow *flow, const char *why)
+void hop_flow_end(struct hop_flow *flow, const char *why)
 {
 	const struct hop_flows_options *o = &flow->flows->options;
-	flow_epoch_drop(flow->pending);
-	flow_epoch_drop(flow->valid);
-	flow_epoch_drop(flow->old);
-	flow_held_free(flow->held);
-	flow_held_free(flow->late);
+	hop_epoch_drop(flow->pending);
+	hop_epoch_drop(flow->valid);
+	hop_epoch_drop(flow->old);
+	hop_held_free(flow->held);
+	hop_held_free(flow->late);
 	flow_name_remove(flow->flows->table, &flow->name);
 	flow_remove(flow->flows->table, &flow->flow);
 	if (flow->is_admitted)
@@ -50,7 +50,7 @@ void flow_end(struct hop_flow *flow, const char *why)
 	free(flow);
 }
 
-uint8_t flow_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX])
+uint8_t hop_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX])
 {
 	struct wire_writer w;
 	wire_writer_init(&w, to, FLOW_NAME_MAX);
@@ -63,7 +63,7 @@ uint8_t flow_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t t
 	return (uint8_t)wire_written(&w);
 }
 
-struct flow_source *flow_source_find(struct flow_handshake *h, const struct hop_path *from)
+struct hop_source *hop_source_find(struct hop_handshake *h, const struct hop_path *from)
 {
 	for (unsigned i = 0; i < h->n_sources; i++) {
 		if (hop_path_is_equal(&h->sources[i].path, from))
@@ -72,17 +72,17 @@ struct flow_source *flow_source_find(struct flow_handshake *h, const struct hop_
 	return NULL;
 }
 
-struct flow_source *flow_source_add(struct flow_handshake *h, const struct hop_path *from)
+struct hop_source *hop_source_add(struct hop_handshake *h, const struct hop_path *from)
 {
 	struct hop_flow *f = h->epoch->flow;
 	struct flow_table *table = f->flows->table;
 	uint8_t text[FLOW_NAME_MAX];
 	if (h->n_sources == FLOW_SOURCES_MAX)
 		return NULL;
-	struct flow_source *source = &h->sources[h->n_sources];
-	*source = (struct flow_source){ .path = *from };
+	struct hop_source *source = &h->sources[h->n_sources];
+	*source = (struct hop_source){ .path = *from };
 	if (!f->is_answer) {
-		uint8_t len = flow_source_print(&from->peer, f->fid_c, text);
+		uint8_t len = hop_source_print(&from->peer, f->fid_c, text);
 		struct flow_name *taken = flow_find(table, FLOW_BY_SOURCE, text, len);
 		if (taken != NULL)
 			flow_name_remove(table, taken);
@@ -93,15 +93,15 @@ struct flow_source *flow_source_add(struct flow_handshake *h, const struct hop_p
 	return source;
 }
 
-static void forget_sources(struct flow_handshake *h)
+static void forget_sources(struct hop_handshake *h)
 {
 	for (unsigned i = 0; i < h->n_sources; i++)
 		flow_name_remove(h->epoch->flow->flows->table, &h->sources[i].name);
 }
 
-static void drop_handshake(struct flow_epoch *e)
+static void drop_handshake(struct hop_epoch *e)
 {
-	struct flow_handshake *h = e->handshake;
+	struct hop_handshake *h = e->handshake;
 	if (h == NULL)
 		return;
 	timer_stop(wheel_of(e->flow), &h->timer);
@@ -116,7 +116,7 @@ static void drop_handshake(struct flow_epoch *e)
 	e->handshake = NULL;
 }
 
-static void rest_keys(struct hop_flows *flows, struct flow_keys *keys)
+static void rest_keys(struct hop_flows *flows, struct hop_keys *keys)
 {
 	if (!keys->is_warm)
 		return;
@@ -126,7 +126,7 @@ static void rest_keys(struct hop_flows *flows, struct flow_keys *keys)
 	record_packet_rest(&keys->down);
 }
 
-static void drop_keys(struct flow_epoch *e)
+static void drop_keys(struct hop_epoch *e)
 {
 	if (e->keys == NULL)
 		return;
@@ -137,7 +137,7 @@ static void drop_keys(struct flow_epoch *e)
 	e->keys = NULL;
 }
 
-void flow_epoch_drop(struct flow_epoch *epoch)
+void hop_epoch_drop(struct hop_epoch *epoch)
 {
 	if (epoch == NULL)
 		return;
@@ -158,7 +158,7 @@ static void on_rest(struct timer *timer)
 {
 	struct hop_flows *flows =
 		(struct hop_flows *)((char *)timer - offsetof(struct hop_flows, rest));
-	struct flow_keys *keys, *next;
+	struct hop_keys *keys, *next;
 	DL_FOREACH_SAFE (flows->warm, keys, next) {
 		if (flows->now_ms - keys->used_ms >= FLOW_REST_MS)
 			rest_keys(flows, keys);
@@ -168,7 +168,7 @@ static void on_rest(struct timer *timer)
 			on_rest);
 }
 
-void flow_keys_use(struct hop_flows *flows, struct flow_keys *keys)
+void hop_keys_use(struct hop_flows *flows, struct hop_keys *keys)
 {
 	keys->used_ms = flows->now_ms;
 	if (keys->is_warm)
@@ -183,21 +183,21 @@ void flow_keys_use(struct hop_flows *flows, struct flow_keys *keys)
 /* What ends with time after R was accepted and after its client proved itself. */
 static void on_handshake_due(struct timer *timer)
 {
-	struct flow_handshake *h =
-		(struct flow_handshake *)((char *)timer - offsetof(struct flow_handshake, timer));
-	struct flow_epoch *e = h->epoch;
+	struct hop_handshake *h =
+		(struct hop_handshake *)((char *)timer - offsetof(struct hop_handshake, timer));
+	struct hop_epoch *e = h->epoch;
 	struct hop_flow *f = e->flow;
 	uint64_t now_ms = f->flows->now_ms, known_ms = e->accepted_ms + FLOW_PENDING_MS;
 	uint64_t overlap_ms = e->validated_ms + FLOW_OVERLAP_MS;
 	bool is_known = now_ms < known_ms;
 	if (e->validated_ms == 0) {
-		flow_epoch_drop(e);
+		hop_epoch_drop(e);
 		if (f->valid == NULL)
-			flow_end(f, f->is_answer ? "answered" : "not-confirmed");
+			hop_flow_end(f, f->is_answer ? "answered" : "not-confirmed");
 		return;
 	}
 	if (now_ms >= overlap_ms) {
-		flow_epoch_drop(f->old);
+		hop_epoch_drop(f->old);
 		record_packet_deinit(&h->phase0);
 	}
 	if (!is_known || now_ms >= overlap_ms)
@@ -211,7 +211,7 @@ static void on_handshake_due(struct timer *timer)
 			on_handshake_due);
 }
 
-static bool copy_request(struct flow_handshake *h, struct bytes r)
+static bool copy_request(struct hop_handshake *h, struct bytes r)
 {
 	h->r = malloc(r.len);
 	if (h->r == NULL)
@@ -221,12 +221,12 @@ static bool copy_request(struct flow_handshake *h, struct bytes r)
 	return true;
 }
 
-struct flow_epoch *flow_epoch_new(
+struct hop_epoch *hop_epoch_new(
 	struct hop_flow *flow, const struct wire_request *request, struct bytes r)
 {
 	struct hop_flows *flows = flow->flows;
-	struct flow_epoch *e = calloc(1, sizeof *e);
-	struct flow_handshake *h = calloc(1, sizeof *h);
+	struct hop_epoch *e = calloc(1, sizeof *e);
+	struct hop_handshake *h = calloc(1, sizeof *h);
 	if (e == NULL || h == NULL) {
 		free(e);
 		free(h);
@@ -241,14 +241,14 @@ struct flow_epoch *flow_epoch_new(
 	h->cmd = request->cmd;
 	if (!copy_request(h, r) || flow_name_add(flows->table, &flow->flow, &h->salt, FLOW_BY_SALT,
 					   r.ptr, WIRE_SALT) != 0) {
-		flow_epoch_drop(e);
+		hop_epoch_drop(e);
 		return NULL;
 	}
 	timer_start(wheel_of(flow), &h->timer, flows->now_ms + FLOW_PENDING_MS, on_handshake_due);
 	return e;
 }
 
-int flow_epoch_assign(struct flow_epoch *epoch)
+int hop_epoch_assign(struct hop_epoch *epoch)
 {
 	struct hop_flow *f = epoch->flow;
 	int error;
@@ -263,12 +263,12 @@ int flow_epoch_assign(struct flow_epoch *epoch)
 	return error;
 }
 
-void flow_epoch_prove(struct flow_epoch *epoch, const struct hop_path *from)
+void hop_epoch_prove(struct hop_epoch *epoch, const struct hop_path *from)
 {
 	struct hop_flow *f = epoch->flow;
 	uint64_t now_ms = f->flows->now_ms;
 	uint64_t known_ms = epoch->accepted_ms + FLOW_PENDING_MS;
-	flow_epoch_drop(f->old);
+	hop_epoch_drop(f->old);
 	f->old = f->valid;
 	if (f->old != NULL)
 		drop_handshake(f->old);
@@ -283,9 +283,9 @@ void flow_epoch_prove(struct flow_epoch *epoch, const struct hop_path *from)
 }
 
 /* Phase 1 of the exit, from R and S as they are on the wire. */
-static int derive_keys(struct flow_handshake *h)
+static int derive_keys(struct hop_handshake *h)
 {
-	struct flow_epoch *e = h->epoch;
+	struct hop_epoch *e = h->epoch;
 	struct wire_secrets secrets;
 	e->keys = calloc(1, sizeof *e->keys);
 	if (e->keys == NULL)
@@ -298,7 +298,7 @@ static int derive_keys(struct flow_handshake *h)
 	return 0;
 }
 
-static void fill_response(struct flow_handshake *h, struct wire_response *s)
+static void fill_response(struct hop_handshake *h, struct wire_response *s)
 {
 	if (h->cmd == WIRE_CMD_UDP)
 		s->val = s->status == STATUS_OK ? h->epoch->fid : 0;
@@ -314,7 +314,7 @@ static void fill_response(struct flow_handshake *h, struct wire_response *s)
 	}
 }
 
-int flow_respond(struct flow_handshake *h, struct wire_response *response)
+int hop_respond(struct hop_handshake *h, struct wire_response *response)
 {
 	uint8_t bytes[WIRE_RESPONSE_MAX], nonce[SEAL_NONCE];
 	fill_response(h, response);

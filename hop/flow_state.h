@@ -30,7 +30,7 @@ enum flow_name_kind {
 };
 
 /* An address that presented the R of an epoch. */
-struct flow_source {
+struct hop_source {
 	struct flow_name name; /* FLOW_BY_SOURCE */
 	struct hop_path path;
 	uint64_t n_in, n_out;
@@ -38,11 +38,11 @@ struct flow_source {
 	uint32_t n_responses; /* S sent alone to here */
 };
 
-struct flow_handshake {
-	struct flow_epoch *epoch;
+struct hop_handshake {
+	struct hop_epoch *epoch;
 	struct flow_name salt;
 	struct timer timer;
-	struct flow_source sources[FLOW_SOURCES_MAX];
+	struct hop_source sources[FLOW_SOURCES_MAX];
 	unsigned n_sources;
 	uint32_t n_arrivals; /* of R, from anywhere */
 	uint8_t *r, *s;      /* with extensions; s: NULL until made */
@@ -55,8 +55,8 @@ struct flow_handshake {
 	struct record_packet phase0; /* exit */
 };
 
-struct flow_keys {                     /* exit */
-	struct flow_keys *prev, *next; /* in hop_flows.warm */
+struct hop_keys {                     /* exit */
+	struct hop_keys *prev, *next; /* in hop_flows.warm */
 	struct record_packet up, down;
 	struct window window;
 	uint64_t number; /* next pn down */
@@ -64,20 +64,20 @@ struct flow_keys {                     /* exit */
 	bool is_warm;
 };
 
-struct flow_epoch {
+struct hop_epoch {
 	struct hop_flow *flow;
 	struct flow_name name; /* FLOW_BY_FID */
 	uint64_t fid;
-	uint64_t stamp_ms, accepted_ms;   /* R's own clock; ours */
-	uint64_t validated_ms;            /* 0 = pending */
-	struct hop_path bound;            /* once validated */
-	struct flow_handshake *handshake; /* NULL once R is forgotten */
-	struct flow_keys *keys;
+	uint64_t stamp_ms, accepted_ms;  /* R's own clock; ours */
+	uint64_t validated_ms;           /* 0 = pending */
+	struct hop_path bound;           /* once validated */
+	struct hop_handshake *handshake; /* NULL once R is forgotten */
+	struct hop_keys *keys;
 };
 
 /* Datagrams that wait. For the upstream socket: at a middle hop what is to be forwarded, at the
  * exit a block and what follows. */
-struct flow_held {
+struct hop_held {
 	uint8_t *bytes[FLOW_HELD_MAX];
 	uint16_t len[FLOW_HELD_MAX];
 	struct hop_path from[FLOW_HELD_MAX];
@@ -85,7 +85,7 @@ struct flow_held {
 	size_t n_bytes;
 };
 
-enum flow_hint { /* statuses in D, each at most once a second */
+enum hop_hint { /* statuses in D, each at most once a second */
 	FLOW_HINT_RESETUP,
 	FLOW_HINT_PORT,
 	FLOW_HINT_SIZE,
@@ -99,10 +99,9 @@ struct hop_flow {
 	struct hop_flows *flows;
 	const struct hop_entry *entry;
 	void *data; /* the owner's */
-	struct flow_epoch *valid, *old, *pending;
-	struct flow_held *held; /* up: while the upstream socket is being made */
-	struct flow_held
-		*late; /* down: more than the unproved client may get; until it is proved */
+	struct hop_epoch *valid, *old, *pending;
+	struct hop_held *held; /* up: while the upstream socket is being made */
+	struct hop_held *late; /* down: more than the unproved client may get; until it is proved */
 	uint64_t fid_c;
 	uint64_t n_up, n_down; /* bytes */
 	uint64_t number;       /* middle hop: next pn of D */
@@ -119,7 +118,7 @@ struct hop_flow {
 struct hop_flows {
 	struct hop_flows_options options;
 	struct flow_table *table;
-	struct flow_keys *warm;
+	struct hop_keys *warm;
 	struct timer rest;
 	struct hop_flow_counters counters;
 	uint64_t now_ms, wall_ms; /* of the call that runs */
@@ -127,45 +126,45 @@ struct hop_flows {
 };
 #define FLOW_SCRATCH (65536 + 64)
 
-/** flow_new() - listed, without epoch. NULL: at the cap or without memory. */
-struct hop_flow *flow_new(struct hop_flows *flows, const struct hop_entry *entry);
-void flow_held_free(struct flow_held *held); /* NULL ok */
-/** flow_end() - drops everything, tells the owner, frees. */
-void flow_end(struct hop_flow *flow, const char *why);
-/** flow_epoch_new() - of a request that was accepted: @r with its extension. Return: NULL without
+/** hop_flow_new() - listed, without epoch. NULL: at the cap or without memory. */
+struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *entry);
+void hop_held_free(struct hop_held *held); /* NULL ok */
+/** hop_flow_end() - drops everything, tells the owner, frees. */
+void hop_flow_end(struct hop_flow *flow, const char *why);
+/** hop_epoch_new() - of a request that was accepted: @r with its extension. Return: NULL without
  * memory. */
-struct flow_epoch *flow_epoch_new(
+struct hop_epoch *hop_epoch_new(
 	struct hop_flow *flow, const struct wire_request *request, struct bytes r);
-/** flow_epoch_drop() - NULL ok. */
-void flow_epoch_drop(struct flow_epoch *epoch);
-/** flow_epoch_assign() - gives @epoch its fid: random, unique, low bit other than the validated
+/** hop_epoch_drop() - NULL ok. */
+void hop_epoch_drop(struct hop_epoch *epoch);
+/** hop_epoch_assign() - gives @epoch its fid: random, unique, low bit other than the validated
  * epoch's. Return: 0, ERR_NOMEM. */
-NODISCARD int flow_epoch_assign(struct flow_epoch *epoch);
-/** flow_epoch_prove() - the client at @from has shown that it got S: @epoch is the validated one.
+NODISCARD int hop_epoch_assign(struct hop_epoch *epoch);
+/** hop_epoch_prove() - the client at @from has shown that it got S: @epoch is the validated one.
  */
-void flow_epoch_prove(struct flow_epoch *epoch, const struct hop_path *from);
-/** flow_source_find() / add() - @from among those that presented R; NULL: no, or no room. add():
+void hop_epoch_prove(struct hop_epoch *epoch, const struct hop_path *from);
+/** hop_source_find() / add() - @from among those that presented R; NULL: no, or no room. add():
  * with its provisional id, which a newer epoch takes over. */
-struct flow_source *flow_source_find(struct flow_handshake *h, const struct hop_path *from);
-struct flow_source *flow_source_add(struct flow_handshake *h, const struct hop_path *from);
-/** flow_source_print() - the provisional name. Return: its length. */
-uint8_t flow_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX]);
-/** flow_respond() - makes S from @response. Return: 0, or negative: nothing was made. */
-NODISCARD int flow_respond(struct flow_handshake *h, struct wire_response *response);
-/** flow_keys_use() - keeps the contexts of @keys for the next FLOW_REST_MS. */
-void flow_keys_use(struct hop_flows *flows, struct flow_keys *keys);
+struct hop_source *hop_source_find(struct hop_handshake *h, const struct hop_path *from);
+struct hop_source *hop_source_add(struct hop_handshake *h, const struct hop_path *from);
+/** hop_source_print() - the provisional name. Return: its length. */
+uint8_t hop_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX]);
+/** hop_respond() - makes S from @response. Return: 0, or negative: nothing was made. */
+NODISCARD int hop_respond(struct hop_handshake *h, struct wire_response *response);
+/** hop_keys_use() - keeps the contexts of @keys for the next FLOW_REST_MS. */
+void hop_keys_use(struct hop_flows *flows, struct hop_keys *keys);
 bool hop_path_is_equal(const struct hop_path *a, const struct hop_path *b);
 
 /* hop/flow_request.c */
-/** flow_request_receive() - a datagram that is no block of a flow. */
-void flow_request_receive(struct hop_flows *flows, const struct hop_path *from, struct bytes in);
+/** hop_request_receive() - a datagram that is no block of a flow. */
+void hop_request_receive(struct hop_flows *flows, const struct hop_path *from, struct bytes in);
 
 /* hop/flow.c */
-/** flow_pass_up() - what follows R or stands in place of it: forwarded by a middle hop, opened by
+/** hop_pass_up() - what follows R or stands in place of it: forwarded by a middle hop, opened by
  * the exit (@rest begins with B_n there), held while there is no socket. */
-void flow_pass_up(struct hop_flow *flow, struct flow_epoch *epoch, const struct hop_path *from,
+void hop_pass_up(struct hop_flow *flow, struct hop_epoch *epoch, const struct hop_path *from,
 	struct bytes rest);
-/** flow_send_response() - S, and @tail behind it, to a source; within its limit. */
-void flow_send_response(struct flow_epoch *epoch, struct flow_source *source, struct bytes tail);
+/** hop_send_response() - S, and @tail behind it, to a source; within its limit. */
+void hop_send_response(struct hop_epoch *epoch, struct hop_source *source, struct bytes tail);
 
 #endif
