@@ -20,7 +20,16 @@ static void free_io(struct udp_io *io)
 	}
 	free(io->inbox);
 	free(io->outbox);
+	pool_free(io->pool);
 	free(io);
+}
+
+static void free_udp(struct udp_io *io, struct udp *udp)
+{
+	if (udp->is_connected)
+		pool_give(io->pool, udp);
+	else
+		free(udp);
 }
 
 static void free_closed(struct udp_io *io)
@@ -28,7 +37,7 @@ static void free_closed(struct udp_io *io)
 	while (io->closed != NULL) {
 		struct udp *udp = io->closed;
 		io->closed = udp->next;
-		free(udp);
+		free_udp(io, udp);
 	}
 }
 
@@ -63,7 +72,8 @@ int udp_io_new(struct loop *loop, struct udp_io **ret)
 	io->icmp_fds[0] = io->icmp_fds[1] = UDP_RAW_UNOPENED;
 	io->inbox = malloc(sizeof *io->inbox); /* untouched pages cost nothing */
 	io->outbox = malloc(sizeof *io->outbox);
-	if (io->inbox == NULL || io->outbox == NULL) {
+	io->pool = pool_new(sizeof(struct udp));
+	if (io->inbox == NULL || io->outbox == NULL || io->pool == NULL) {
 		free_io(io);
 		return ERR_NOMEM;
 	}
@@ -323,11 +333,13 @@ int udp_open(struct udp_io *io, const struct udp_options *options, const struct 
 	void *owner, struct udp **ret)
 {
 	bool is_connected = options->connect != NULL;
-	struct udp *udp = calloc(1, sizeof *udp + (is_connected ? 0 : sizeof(union addr_sock)));
+	struct udp *udp = is_connected ? pool_take(io->pool)
+				       : calloc(1, sizeof *udp + sizeof(union addr_sock));
 	union addr_sock local = { .any.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof local;
 	if (udp == NULL)
 		return ERR_NOMEM;
+	udp->is_connected = is_connected;
 	int fd = open_socket(options);
 	int error = fd < 0 ? fd : 0;
 	if (error == 0 && getsockname(fd, &local.any, &len) != 0)
@@ -337,7 +349,7 @@ int udp_open(struct udp_io *io, const struct udp_options *options, const struct 
 	if (error != 0) {
 		if (fd >= 0)
 			close(fd);
-		free(udp);
+		free_udp(io, udp);
 		return error;
 	}
 	udp->io = io;
@@ -345,7 +357,6 @@ int udp_open(struct udp_io *io, const struct udp_options *options, const struct 
 	udp->owner = owner;
 	udp->first_queued = UDP_NONE;
 	udp->train_max = UINT16_MAX;
-	udp->is_connected = is_connected;
 	udp->is_ip6 = local.any.sa_family == AF_INET6;
 	udp->tells_local = !is_connected && is_any(&local);
 	if (!is_connected)
@@ -385,6 +396,15 @@ int udp_claim(struct addr *at)
 		return fd;
 	at->port = port_of(fd);
 	close(fd);
+	return 0;
+}
+
+int udp_peer(const struct udp *udp, union addr_sock *ret)
+{
+	socklen_t len = sizeof *ret;
+	if (getpeername(udp->poll.fd, &ret->any, &len) != 0)
+		return -errno;
+	addr_sock_unmap(ret);
 	return 0;
 }
 

@@ -71,6 +71,8 @@ void udp_close(struct udp *udp);
 /** udp_claim() - as listener_claim(): whether @at can be bound by nobody but us; sets at->port if
  * it was 0. */
 NODISCARD int udp_claim(struct addr *at);
+/** udp_peer() - of a connected socket. Return: 0, or -errno. */
+NODISCARD int udp_peer(const struct udp *udp, union addr_sock *ret);
 uint16_t udp_port(const struct udp *udp);
 /** udp_path_max() - largest UDP payload to the connected peer without fragments, by the kernel's
  * view of the path (IP_MTU). 0 = not known. */

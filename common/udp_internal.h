@@ -4,6 +4,7 @@
  * Does: what the files of common/udp.h share: the socket, the queue, the buffers. Knows: sockets.
  * Never knows: who is served. Nobody else includes it.
  */
+#include "common/pool.h"
 #include "common/udp.h"
 
 #include <assert.h>
@@ -70,6 +71,7 @@ struct udp_io {
 	struct loop *loop;
 	struct task task; /* flushes, reports, frees */
 	struct udp_counters counters;
+	struct pool *pool;              /* connected sockets */
 	struct udp *errors, *reporting; /* sockets with an error to report */
 	struct udp *closed;             /* to be freed */
 	bool is_freed;

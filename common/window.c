@@ -20,6 +20,19 @@ static uint64_t bit_of(uint64_t number)
 	return UINT64_C(1) << (number % WORD_BITS);
 }
 
+void window_start(struct window *window, uint64_t next)
+{
+	memset(window->bits, 0xff, sizeof window->bits);
+	window->next = 0;
+	if (next == 0)
+		memset(window->bits, 0, sizeof window->bits);
+	else
+		window->next = next;
+	/* The rest of the highest number's word is still to come. */
+	for (uint64_t number = next; next > 0 && number % WORD_BITS != 0; number++)
+		*word_of(window, number) &= ~bit_of(number);
+}
+
 bool window_is_fresh(const struct window *window, uint64_t number)
 {
 	if (number >= window->next)

@@ -13,6 +13,8 @@ struct window {
 	uint64_t next; /* highest number seen + 1; 0 = none */
 	uint64_t bits[WINDOW_SIZE / 64 + 1];
 };
+/** window_start() - every number below @next counts as seen. */
+void window_start(struct window *window, uint64_t next);
 /** window_is_fresh() - whether @number is above the window, or in it and not seen. Changes nothing:
  * may be asked before the tag is checked. */
 bool window_is_fresh(const struct window *window, uint64_t number);

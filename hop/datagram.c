@@ -1,5 +1,6 @@
 #include "hop/datagram.h"
 
+#include "common/pool.h"
 #include "common/udp.h"
 #include "hop/flow.h"
 #include "hop/target.h"
@@ -19,6 +20,7 @@ struct hop_datagrams {
 	struct hop_flows *flows;
 	struct udp **sockets; /* to clients */
 	size_t n_sockets;
+	struct pool *upstreams;
 	struct timer tick;
 	uint32_t n_flows; /* numbered for the log */
 	bool is_draining;
@@ -30,7 +32,6 @@ struct upstream {
 	struct hop_flow *flow;
 	struct udp *udp;
 	struct udp_target *target; /* while it is being opened */
-	char *name;                /* for the log */
 	struct charge charge;
 	uint64_t start_ms;
 	uint32_t id;
@@ -98,8 +99,8 @@ static void on_upstream_error(struct udp *udp, int error, size_t mtu, void *owne
 	struct upstream *u = owner;
 	uint8_t status = status_of(error);
 	(void)udp;
-	LOG_LIMITED(LOG_LEVEL_DEBUG, "udp error flow=%u.%" PRIu32 " target=%s error=%s",
-		u->datagrams->worker->i_worker, u->id, u->name, err_name(error));
+	LOG_LIMITED(LOG_LEVEL_DEBUG, "udp error flow=%u.%" PRIu32 " error=%s",
+		u->datagrams->worker->i_worker, u->id, err_name(error));
 	if (status == STATUS_MSGSIZE && mtu == 0)
 		mtu = UDP_PAYLOAD_MAX;
 	hop_flow_trouble(u->flow, status, mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX,
@@ -128,11 +129,11 @@ static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *ent
 		return STATUS_LIMIT;
 	if (!rate_take(&entry->limits->connects, now_ms(d)))
 		return STATUS_RATE;
-	u = calloc(1, sizeof *u);
+	u = pool_take(d->upstreams);
 	if (u == NULL)
 		return STATUS_LIMIT;
 	if (!charge_take(&u->charge, &entry->limits->flows)) {
-		free(u);
+		pool_give(d->upstreams, u);
 		return STATUS_LIMIT;
 	}
 	u->datagrams = d;
@@ -148,11 +149,9 @@ static void open_upstream(struct hop_flow *flow, const struct wire_request *requ
 	struct hop_datagrams *d = owner;
 	struct upstream *u = hop_flow_data(flow);
 	struct hop_flow_outcome outcome = { .status = STATUS_LOCAL, .detail = DETAIL_LOCAL_MEMORY };
-	char text[ADDR_TEXT_MAX];
-	u->name = strdup(addr_print(&request->to, text));
-	if (u->name == NULL || udp_target_open(d->worker, hop_flow_entry(flow)->user, &request->to,
-				       target_timeout_ms(d->worker->options, request->timeout),
-				       &upstream_ops, u, on_opened, u, &u->target) != 0)
+	if (udp_target_open(d->worker, hop_flow_entry(flow)->user, &request->to,
+		    target_timeout_ms(d->worker->options, request->timeout), &upstream_ops, u,
+		    on_opened, u, &u->target) != 0)
 		hop_flow_opened(flow, &outcome, now_ms(d), loop_wall_ms());
 }
 
@@ -160,16 +159,19 @@ static void log_end(const struct upstream *u, const char *why)
 {
 	const struct hop_worker *w = u->datagrams->worker;
 	const union addr_sock *peer = hop_flow_peer(u->flow);
-	char from[ADDR_TEXT_MAX];
+	char from[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX] = "-";
+	union addr_sock to;
 	uint64_t up, down;
 	if (!w->options->logs_connections)
 		return;
 	hop_flow_bytes(u->flow, &up, &down);
+	if (u->udp != NULL && udp_peer(u->udp, &to) == 0)
+		addr_sock_print(&to, target);
 	LOG_INFO("closed flow=%u.%" PRIu32 " transport=udp user=%s from=%s target=%s up=%" PRIu64
 		 " down=%" PRIu64 " age_ms=%" PRIu64 " end=%s",
 		w->i_worker, u->id, hop_flow_entry(u->flow)->user->name,
-		peer != NULL ? addr_sock_print(peer, from) : "-", u->name != NULL ? u->name : "-",
-		up, down, loop_now_ms(w->loop) - u->start_ms, why);
+		peer != NULL ? addr_sock_print(peer, from) : "-", target, up, down,
+		loop_now_ms(w->loop) - u->start_ms, why);
 }
 
 static void close_upstream(struct hop_flow *flow, const char *why, void *owner)
@@ -181,8 +183,7 @@ static void close_upstream(struct hop_flow *flow, const char *why, void *owner)
 		udp_target_cancel(u->target);
 	udp_close(u->udp);
 	charge_return(&u->charge);
-	free(u->name);
-	free(u);
+	pool_give(u->datagrams->upstreams, u);
 	hop_flow_set_data(flow, NULL);
 }
 
@@ -234,8 +235,12 @@ int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret)
 		.owner = d,
 	};
 	d->worker = worker;
-	int error = hop_flows_new(&options, loop_now_ms(worker->loop), &d->flows);
+	d->upstreams = pool_new(sizeof(struct upstream));
+	int error = d->upstreams == NULL
+			    ? ERR_NOMEM
+			    : hop_flows_new(&options, loop_now_ms(worker->loop), &d->flows);
 	if (error != 0) {
+		pool_free(d->upstreams);
 		free(d);
 		return error;
 	}
@@ -303,6 +308,7 @@ void hop_datagrams_free(struct hop_datagrams *datagrams)
 	hop_flows_free(datagrams->flows);
 	for (size_t i = 0; i < datagrams->n_sockets; i++)
 		udp_close(datagrams->sockets[i]);
+	pool_free(datagrams->upstreams);
 	free(datagrams->sockets);
 	free(datagrams);
 }

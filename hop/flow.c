@@ -21,8 +21,10 @@ int hop_flows_new(const struct hop_flows_options *options, uint64_t now_ms, stru
 	flows->options = *options;
 	flows->now_ms = now_ms;
 	flows->scratch = malloc(FLOW_SCRATCH);
-	if (flows->scratch == NULL || flow_table_new(options->max_flows, now_ms, on_table_end, NULL,
-					      &flows->table) != 0) {
+	if (hop_pools_new(flows) != 0 || flows->scratch == NULL ||
+		flow_table_new(options->max_flows, now_ms, on_table_end, NULL, &flows->table) !=
+			0) {
+		hop_pools_free(flows);
 		free(flows->scratch);
 		free(flows);
 		return ERR_NOMEM;
@@ -44,6 +46,7 @@ void hop_flows_free(struct hop_flows *flows)
 	hop_flows_end(flows);
 	timer_stop(flow_table_wheel(flows->table), &flows->rest);
 	flow_table_free(flows->table);
+	hop_pools_free(flows);
 	free(flows->scratch);
 	free(flows);
 }
@@ -143,20 +146,19 @@ static void seal_down(struct hop_flow *f, uint8_t flags, struct bytes data)
 	struct hop_flows *flows = f->flows;
 	struct hop_epoch *e = f->valid != NULL ? f->valid : f->pending;
 	uint8_t plain[WIRE_BLOCK];
-	if (e == NULL || e->keys == NULL ||
-		data.len > FLOW_DATAGRAM_MAX - WIRE_BLOCK - WIRE_SEALED_MIN ||
-		e->keys->number > WIRE_NUMBER_MAX)
+	struct hop_keys *keys = e != NULL && e->seal != NULL ? hop_epoch_wake(e) : NULL;
+	if (keys == NULL || data.len > FLOW_DATAGRAM_MAX - WIRE_BLOCK - WIRE_SEALED_MIN ||
+		e->seal->number > WIRE_NUMBER_MAX)
 		return;
 	struct wire_down down = {
 		.fid = f->fid_c,
 		.flags = (uint8_t)(flags | (e->fid & 1 ? WIRE_DOWN_EPOCH : 0)),
-		.number = e->keys->number++,
+		.number = e->seal->number++,
 	};
-	hop_keys_use(flows, e->keys);
 	wire_down_print(&down, plain);
 	wire_down_encode(f->entry->key->key, &down, flows->scratch);
 	int n = record_packet_seal(
-		&e->keys->down, down.number, plain, data, flows->scratch + WIRE_BLOCK);
+		&keys->down, down.number, plain, data, flows->scratch + WIRE_BLOCK);
 	if (n > 0)
 		reply(f, bytes_of(NULL, 0), bytes_of(flows->scratch, WIRE_BLOCK + (size_t)n));
 }
@@ -264,15 +266,35 @@ static void prove(struct hop_epoch *e, const struct hop_path *from)
 }
 
 /* The key of the phase that B_n's flags name, or NULL where they are not legal. */
-static struct record_packet *key_of(struct hop_epoch *e, uint16_t flags)
+static struct record_packet *key_of(struct hop_epoch *e, struct hop_keys *keys, uint16_t flags)
 {
-	if (e->keys == NULL)
-		return NULL;
 	if (flags == WIRE_UP_PROV)
 		return e->handshake != NULL && e->handshake->phase0.cipher != RECORD_NONE
 			       ? &e->handshake->phase0
 			       : NULL;
-	return (flags & ~WIRE_UP_PING) == WIRE_UP_KEYPHASE ? &e->keys->up : NULL;
+	return (flags & ~WIRE_UP_PING) == WIRE_UP_KEYPHASE ? &keys->up : NULL;
+}
+
+/* At the exit: opens what follows B_n to scratch. Return: its length, or -1: counted as lost. */
+static int open_sealed(struct hop_epoch *e, const struct wire_up *up, struct bytes sealed)
+{
+	struct hop_flows *flows = e->flow->flows;
+	struct hop_keys *keys = e->seal != NULL ? hop_epoch_wake(e) : NULL;
+	struct record_packet *key = keys != NULL ? key_of(e, keys, up->flags) : NULL;
+	uint8_t plain[WIRE_BLOCK];
+	int n = -1;
+	wire_up_print(up, plain);
+	if (key != NULL && sealed.len >= WIRE_SEALED_MIN && sealed.len <= FLOW_SCRATCH &&
+		window_is_fresh(&keys->window, up->number)) {
+		n = record_packet_open(key, up->number, plain, sealed, flows->scratch);
+		if (n >= 0 && window_take(&keys->window, up->number))
+			return n;
+	}
+	if (key != NULL && !window_is_fresh(&keys->window, up->number))
+		flows->counters.n_window++;
+	else
+		flows->counters.n_forged++;
+	return -1;
 }
 
 /* At the exit: what B_n stands for. */
@@ -281,27 +303,9 @@ static void open_up(struct hop_epoch *e, const struct hop_path *from, const stru
 {
 	struct hop_flow *f = e->flow;
 	struct hop_flows *flows = f->flows;
-	struct record_packet *key = key_of(e, up->flags);
-	uint8_t plain[WIRE_BLOCK];
-	if (key == NULL || sealed.len < WIRE_SEALED_MIN || sealed.len > FLOW_SCRATCH) {
-		flows->counters.n_forged++;
+	int n = open_sealed(e, up, sealed);
+	if (n < 0)
 		return;
-	}
-	if (!window_is_fresh(&e->keys->window, up->number)) {
-		flows->counters.n_window++;
-		return;
-	}
-	wire_up_print(up, plain);
-	int n = record_packet_open(key, up->number, plain, sealed, flows->scratch);
-	if (n < 0) {
-		flows->counters.n_forged++;
-		return;
-	}
-	if (!window_take(&e->keys->window, up->number)) {
-		flows->counters.n_window++;
-		return;
-	}
-	hop_keys_use(flows, e->keys);
 	if ((up->flags & WIRE_UP_PROV) == 0 && e->validated_ms == 0)
 		prove(e, from);
 	if ((up->flags & WIRE_UP_PING) == 0) {

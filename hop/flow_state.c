@@ -16,13 +16,13 @@ bool hop_path_is_equal(const struct hop_path *a, const struct hop_path *b)
 
 struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *entry)
 {
-	struct hop_flow *f = calloc(1, sizeof *f);
+	struct hop_flow *f = pool_take(flows->flow_pool);
 	if (f == NULL)
 		return NULL;
 	f->flows = flows;
 	f->entry = entry;
 	if (flow_add(flows->table, &f->flow, HOP_FLOW_UNREPLIED_MS, flows->now_ms) != 0) {
-		free(f);
+		pool_give(flows->flow_pool, f);
 		return NULL;
 	}
 	return f;
@@ -47,7 +47,7 @@ void hop_flow_end(struct hop_flow *flow, const char *why)
 	flow_remove(flow->flows->table, &flow->flow);
 	if (flow->is_admitted)
 		o->ops->close(flow, why, o->owner);
-	free(flow);
+	pool_give(flow->flows->flow_pool, flow);
 }
 
 uint8_t hop_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX])
@@ -110,31 +110,35 @@ static void drop_handshake(struct hop_epoch *e)
 	record_packet_deinit(&h->phase0);
 	wire_pair_release(h->pair);
 	seal_wipe(h->ss, sizeof h->ss);
-	free(h->r);
-	free(h->s);
-	free(h);
+	if (h->r != h->r_inside)
+		free(h->r);
+	if (h->s != h->s_inside)
+		free(h->s);
+	pool_give(e->flow->flows->handshake_pool, h);
 	e->handshake = NULL;
 }
 
-static void rest_keys(struct hop_flows *flows, struct hop_keys *keys)
+static void fall_asleep(struct hop_flows *flows, struct hop_keys *keys)
 {
-	if (!keys->is_warm)
-		return;
-	DL_DELETE(flows->warm, keys);
-	keys->is_warm = false;
-	record_packet_rest(&keys->up);
-	record_packet_rest(&keys->down);
+	struct hop_seal *seal = keys->seal;
+	DL_DELETE(flows->awake, keys);
+	seal->next = keys->window.next;
+	seal->keys = NULL;
+	record_packet_deinit(&keys->up);
+	record_packet_deinit(&keys->down);
+	pool_give(flows->keys_pool, keys);
 }
 
-static void drop_keys(struct hop_epoch *e)
+static void drop_seal(struct hop_epoch *e)
 {
-	if (e->keys == NULL)
+	struct hop_flows *flows = e->flow->flows;
+	if (e->seal == NULL)
 		return;
-	rest_keys(e->flow->flows, e->keys);
-	record_packet_deinit(&e->keys->up);
-	record_packet_deinit(&e->keys->down);
-	free(e->keys);
-	e->keys = NULL;
+	if (e->seal->keys != NULL)
+		fall_asleep(flows, e->seal->keys);
+	seal_wipe(e->seal, sizeof *e->seal);
+	pool_give(flows->seal_pool, e->seal);
+	e->seal = NULL;
 }
 
 void hop_epoch_drop(struct hop_epoch *epoch)
@@ -143,7 +147,7 @@ void hop_epoch_drop(struct hop_epoch *epoch)
 		return;
 	struct hop_flow *f = epoch->flow;
 	drop_handshake(epoch);
-	drop_keys(epoch);
+	drop_seal(epoch);
 	flow_name_remove(f->flows->table, &epoch->name);
 	if (f->pending == epoch)
 		f->pending = NULL;
@@ -151,7 +155,7 @@ void hop_epoch_drop(struct hop_epoch *epoch)
 		f->valid = NULL;
 	if (f->old == epoch)
 		f->old = NULL;
-	free(epoch);
+	pool_give(f->flows->epoch_pool, epoch);
 }
 
 static void on_rest(struct timer *timer)
@@ -159,25 +163,46 @@ static void on_rest(struct timer *timer)
 	struct hop_flows *flows =
 		(struct hop_flows *)((char *)timer - offsetof(struct hop_flows, rest));
 	struct hop_keys *keys, *next;
-	DL_FOREACH_SAFE (flows->warm, keys, next) {
+	DL_FOREACH_SAFE (flows->awake, keys, next) {
 		if (flows->now_ms - keys->used_ms >= FLOW_REST_MS)
-			rest_keys(flows, keys);
+			fall_asleep(flows, keys);
 	}
-	if (flows->warm != NULL)
+	if (flows->awake != NULL)
 		timer_start(flow_table_wheel(flows->table), timer, flows->now_ms + FLOW_REST_MS,
 			on_rest);
 }
 
-void hop_keys_use(struct hop_flows *flows, struct hop_keys *keys)
+static struct hop_keys *make_keys(struct hop_flows *flows, struct hop_seal *seal)
 {
+	struct wire_secrets secrets;
+	struct hop_keys *keys = pool_take(flows->keys_pool);
+	if (keys == NULL)
+		return NULL;
+	memcpy(secrets.up, seal->up, sizeof secrets.up);
+	memcpy(secrets.down, seal->down, sizeof secrets.down);
+	wire_datagram_phase1(
+		&secrets, (enum record_cipher)seal->cipher, true, &keys->up, &keys->down);
+	seal_wipe(&secrets, sizeof secrets);
+	window_start(&keys->window, seal->next);
+	keys->seal = seal;
+	seal->keys = keys;
+	DL_APPEND(flows->awake, keys);
+	return keys;
+}
+
+struct hop_keys *hop_epoch_wake(struct hop_epoch *epoch)
+{
+	struct hop_flows *flows = epoch->flow->flows;
+	struct hop_keys *keys = epoch->seal->keys;
+	if (keys == NULL)
+		keys = make_keys(flows, epoch->seal);
+	if (keys == NULL)
+		return NULL;
 	keys->used_ms = flows->now_ms;
-	if (keys->is_warm)
-		return;
-	keys->is_warm = true;
-	DL_APPEND(flows->warm, keys);
 	if (!timer_is_running(&flows->rest))
 		timer_start(flow_table_wheel(flows->table), &flows->rest,
 			flows->now_ms + FLOW_REST_MS, on_rest);
+	return keys;
 }
 
 /* What ends with time after R was accepted and after its client proved itself. */
@@ -213,7 +238,7 @@ static void on_handshake_due(struct timer *timer)
 
 static bool copy_request(struct hop_handshake *h, struct bytes r)
 {
-	h->r = malloc(r.len);
+	h->r = r.len <= sizeof h->r_inside ? h->r_inside : malloc(r.len);
 	if (h->r == NULL)
 		return false;
 	memcpy(h->r, r.ptr, r.len);
@@ -225,11 +250,11 @@ struct hop_epoch *hop_epoch_new(
 	struct hop_flow *flow, const struct wire_request *request, struct bytes r)
 {
 	struct hop_flows *flows = flow->flows;
-	struct hop_epoch *e = calloc(1, sizeof *e);
-	struct hop_handshake *h = calloc(1, sizeof *h);
+	struct hop_epoch *e = pool_take(flows->epoch_pool);
+	struct hop_handshake *h = pool_take(flows->handshake_pool);
 	if (e == NULL || h == NULL) {
-		free(e);
-		free(h);
+		pool_give(flows->epoch_pool, e);
+		pool_give(flows->handshake_pool, h);
 		return NULL;
 	}
 	e->flow = flow;
@@ -287,13 +312,14 @@ static int derive_keys(struct hop_handshake *h)
 {
 	struct hop_epoch *e = h->epoch;
 	struct wire_secrets secrets;
-	e->keys = calloc(1, sizeof *e->keys);
-	if (e->keys == NULL)
+	e->seal = pool_take(e->flow->flows->seal_pool);
+	if (e->seal == NULL)
 		return ERR_NOMEM;
 	wire_secrets_derive(e->flow->entry->key->key, h->ss, bytes_of(h->r, h->n_r),
 		bytes_of(h->s, h->n_s), &secrets);
-	wire_datagram_phase1(
-		&secrets, (enum record_cipher)h->cipher, true, &e->keys->up, &e->keys->down);
+	memcpy(e->seal->up, secrets.up, sizeof e->seal->up);
+	memcpy(e->seal->down, secrets.down, sizeof e->seal->down);
+	e->seal->cipher = h->cipher;
 	seal_wipe(&secrets, sizeof secrets);
 	return 0;
 }
@@ -322,7 +348,7 @@ int hop_respond(struct hop_handshake *h, struct wire_response *response)
 	int n = wire_response_encode(response, h->r, h->epoch->flow->entry->key->key, nonce, bytes);
 	if (n < 0)
 		return n;
-	h->s = malloc((size_t)n);
+	h->s = (size_t)n <= sizeof h->s_inside ? h->s_inside : malloc((size_t)n);
 	if (h->s == NULL)
 		return ERR_NOMEM;
 	memcpy(h->s, bytes, (size_t)n);
@@ -333,4 +359,27 @@ int hop_respond(struct hop_handshake *h, struct wire_response *response)
 	h->pair = NULL;
 	seal_wipe(h->ss, sizeof h->ss);
 	return error;
+}
+
+int hop_pools_new(struct hop_flows *flows)
+{
+	flows->flow_pool = pool_new(sizeof(struct hop_flow));
+	flows->epoch_pool = pool_new(sizeof(struct hop_epoch));
+	flows->handshake_pool = pool_new(sizeof(struct hop_handshake));
+	flows->seal_pool = pool_new(sizeof(struct hop_seal));
+	flows->keys_pool = pool_new(sizeof(struct hop_keys));
+	return flows->flow_pool != NULL && flows->epoch_pool != NULL &&
+			       flows->handshake_pool != NULL && flows->seal_pool != NULL &&
+			       flows->keys_pool != NULL
+		       ? 0
+		       : ERR_NOMEM;
+}
+
+void hop_pools_free(struct hop_flows *flows)
+{
+	pool_free(flows->flow_pool);
+	pool_free(flows->epoch_pool);
+	pool_free(flows->handshake_pool);
+	pool_free(flows->seal_pool);
+	pool_free(flows->keys_pool);
 }

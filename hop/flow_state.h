@@ -9,6 +9,7 @@
  *   epoch ─┬─ handshake  R, S, who presented R: while copies of R are obeyed
  *          └─ keys       at the exit
  */
+#include "common/pool.h"
 #include "common/window.h"
 #include "hop/flow.h"
 
@@ -18,7 +19,7 @@
 #define FLOW_OVERLAP_MS    10000 /* the epoch before, provisional ids, phase 0: after the proof */
 #define FLOW_HELD_MAX      4     /* datagrams kept while the upstream socket is being made */
 #define FLOW_HELD_BYTES    8192
-#define FLOW_REST_MS       5000 /* a quiet exit lets go of its cipher contexts */
+#define FLOW_REST_MS       5000 /* keys of a flow that is quiet for so long fall asleep */
 #define FLOW_RESPONSE_MAX  1400 /* S and what follows it are one datagram up to here */
 #define FLOW_STAMP_BACK_MS 1000 /* an R may be stamped so much before the newest one */
 
@@ -45,8 +46,9 @@ struct hop_handshake {
 	struct hop_source sources[FLOW_SOURCES_MAX];
 	unsigned n_sources;
 	uint32_t n_arrivals; /* of R, from anywhere */
-	uint8_t *r, *s;      /* with extensions; s: NULL until made */
+	uint8_t *r, *s;      /* with extensions; s: NULL until made. Heap if not inside */
 	size_t n_r, n_s;
+	uint8_t r_inside[WIRE_REQUEST], s_inside[WIRE_RESPONSE];
 	uint16_t flags;      /* of R */
 	uint8_t cmd, status; /* status: of s */
 	uint8_t cipher;
@@ -55,13 +57,22 @@ struct hop_handshake {
 	struct record_packet phase0; /* exit */
 };
 
-struct hop_keys {                     /* exit */
-	struct hop_keys *prev, *next; /* in hop_flows.warm */
+/* At the exit, phase 1 of an epoch. What a quiet flow keeps; the rest is made again when it wakes.
+ */
+struct hop_seal {
+	struct hop_keys *keys;    /* awake; NULL = asleep */
+	uint8_t up[32], down[32]; /* secrets */
+	uint64_t number;          /* next pn down */
+	uint64_t next;            /* asleep: every pn up below counts as seen */
+	uint8_t cipher;
+};
+
+struct hop_keys {
+	struct hop_keys *prev, *next; /* in hop_flows.awake */
+	struct hop_seal *seal;
 	struct record_packet up, down;
 	struct window window;
-	uint64_t number; /* next pn down */
 	uint64_t used_ms;
-	bool is_warm;
 };
 
 struct hop_epoch {
@@ -72,7 +83,7 @@ struct hop_epoch {
 	uint64_t validated_ms;           /* 0 = pending */
 	struct hop_path bound;           /* once validated */
 	struct hop_handshake *handshake; /* NULL once R is forgotten */
-	struct hop_keys *keys;
+	struct hop_seal *seal;           /* exit, once S is made */
 };
 
 /* Datagrams that wait. For the upstream socket: at a middle hop what is to be forwarded, at the
@@ -118,8 +129,9 @@ struct hop_flow {
 struct hop_flows {
 	struct hop_flows_options options;
 	struct flow_table *table;
-	struct hop_keys *warm;
+	struct hop_keys *awake;
 	struct timer rest;
+	struct pool *flow_pool, *epoch_pool, *handshake_pool, *seal_pool, *keys_pool;
 	struct hop_flow_counters counters;
 	uint64_t now_ms, wall_ms; /* of the call that runs */
 	uint8_t *scratch;         /* FLOW_SCRATCH bytes: what is opened or sealed */
@@ -151,8 +163,12 @@ struct hop_source *hop_source_add(struct hop_handshake *h, const struct hop_path
 uint8_t hop_source_print(const union addr_sock *peer, uint64_t fid_c, uint8_t to[FLOW_NAME_MAX]);
 /** hop_respond() - makes S from @response. Return: 0, or negative: nothing was made. */
 NODISCARD int hop_respond(struct hop_handshake *h, struct wire_response *response);
-/** hop_keys_use() - keeps the contexts of @keys for the next FLOW_REST_MS. */
-void hop_keys_use(struct hop_flows *flows, struct hop_keys *keys);
+/** hop_epoch_wake() - the keys of @epoch, which has a seal, awake for the next FLOW_REST_MS at
+ * least. NULL without memory. */
+struct hop_keys *hop_epoch_wake(struct hop_epoch *epoch);
+/** hop_pools_new() / free() - Return: 0, ERR_NOMEM (what was made is freed by free()). */
+NODISCARD int hop_pools_new(struct hop_flows *flows);
+void hop_pools_free(struct hop_flows *flows);
 bool hop_path_is_equal(const struct hop_path *a, const struct hop_path *b);
 
 /* hop/flow_request.c */

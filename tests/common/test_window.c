@@ -2,6 +2,7 @@
 #include "common/window.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,5 +130,21 @@ Test(window, agrees_with_a_naive_model)
 		run_against_model(0, s);
 		run_against_model(EDGE - 1 - s * 100, s);
 		run_against_model(UINT64_MAX - N_NUMBERS, s);
+	}
+}
+
+Test(window, what_lies_below_a_start_counts_as_seen)
+{
+	const uint64_t starts[] = { 0, 1, 63, 64, 65, 1023, 1024, 5000, UINT64_C(1) << 47 };
+	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+		struct window w;
+		uint64_t start = starts[i];
+		window_start(&w, start);
+		for (uint64_t below = 1; below <= 2 * WINDOW_SIZE && below <= start; below++)
+			cr_assert(!window_take(&w, start - below));
+		for (uint64_t above = 0; above < 3 * WINDOW_SIZE; above++) {
+			cr_assert(window_take(&w, start + above), "start %" PRIu64, start);
+			cr_assert(!window_take(&w, start + above));
+		}
 	}
 }

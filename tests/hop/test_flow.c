@@ -672,3 +672,28 @@ Test(flow, flows_end_when_idle_and_unproved_ones_make_room)
 		forget(&c[i]);
 	tear_down(&w);
 }
+
+Test(flow, a_flow_that_slept_goes_on_and_takes_nothing_twice)
+{
+	struct world w;
+	struct client c;
+	struct wire_down down;
+	uint8_t first[512], bytes[512], text[64];
+	set_up(&w, 10);
+	establish(&w, &c, HOME, 5);
+	size_t n = put_payload(&w, &c, first, WIRE_UP_KEYPHASE, "before");
+	arrive(&w, HOME, first, n);
+	answer(&w, "a");
+	cr_assert_eq(open_down(&w, &c, &w.down[w.n_down - 1], 0, &down, text), 1);
+	uint64_t number = down.number;
+	pass(&w, 20000);
+	arrive(&w, HOME, first, n);
+	cr_expect_eq(w.n_up, 1, "seen before it slept");
+	arrive(&w, HOME, bytes, put_payload(&w, &c, bytes, WIRE_UP_KEYPHASE, "after"));
+	cr_expect(is_up(&w, 1, "after"));
+	answer(&w, "b");
+	cr_assert_eq(open_down(&w, &c, &w.down[w.n_down - 1], 0, &down, text), 1);
+	cr_expect_eq(down.number, number + 1);
+	forget(&c);
+	tear_down(&w);
+}
