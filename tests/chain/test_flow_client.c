@@ -61,7 +61,7 @@ struct world {
 	uint8_t status;
 	unsigned n_status, n_open, n_fail;
 	struct chain_error error;
-	bool frees_in_deliver, frees_in_status, frees_in_open, sends_in_deliver;
+	bool frees_in_send, frees_in_deliver, frees_in_status, frees_in_open, sends_in_deliver;
 };
 static struct world *w;
 
@@ -231,6 +231,12 @@ static void read_datagram(struct bytes from, struct seen *seen)
 
 /* ---- callbacks ---- */
 
+static void free_flow(void)
+{
+	struct flow_client *flow = w->flow;
+	w->flow = NULL;
+	flow_client_free(flow);
+}
 static void on_send(struct bytes datagram, void *owner)
 {
 	(void)owner;
@@ -240,12 +246,8 @@ static void on_send(struct bytes datagram, void *owner)
 	seen->at_ms = w->now;
 	seen->len = datagram.len;
 	read_datagram(datagram, seen);
-}
-static void free_flow(void)
-{
-	struct flow_client *flow = w->flow;
-	w->flow = NULL;
-	flow_client_free(flow);
+	if (w->frees_in_send)
+		free_flow();
 }
 static void on_deliver(struct bytes data, void *owner)
 {
@@ -740,6 +742,21 @@ Test(flow_client, a_hop_that_refuses_ends_the_flow)
 	cr_assert_eq(w->error.address.port, 53);
 }
 
+Test(flow_client, an_answer_against_the_rules_ends_the_flow)
+{
+	struct wire_response none = { .val = 0 };
+	uint8_t nonce[SEAL_NONCE] = { 3 };
+	make_flow();
+	(void)send_text("hello");
+	cr_assert_eq(wire_response_encode(&none, w->hops[0].r, key_of(0), nonce, w->hops[0].s),
+		WIRE_RESPONSE);
+	answer("S", 0, NULL);
+	cr_assert_eq(w->n_fail, 1);
+	cr_assert_eq(w->error.hop, 1);
+	cr_assert_eq(w->error.stage, CHAIN_ANSWER);
+	cr_assert_eq(w->error.code, ERR_BAD_RECORD);
+}
+
 Test(flow_client, an_answer_to_a_discarded_request_is_dropped)
 {
 	static struct down d;
@@ -772,6 +789,22 @@ Test(flow_client, a_second_answer_to_the_same_request_must_be_the_same)
 	answer("SSS", 0, "other");
 	cr_assert_str_eq(w->delivered, "same");
 	cr_assert_eq(flow_client_counters(w->flow)->n_junk, junk + 1);
+}
+
+Test(flow_client, answers_are_let_go_when_none_can_be_on_the_way)
+{
+	open_flow();
+	run(9000);
+	answer("SSS", 0, "late copy");
+	cr_assert_str_eq(w->delivered, "late copy");
+	run(9000);
+	answer("SSS", 0, "later copy");
+	cr_assert_str_eq(w->delivered, "later copy");
+	run(10000);
+	answer("SSS", 0, "too late");
+	cr_assert_str_eq(w->delivered, "later copy");
+	answer("DDD", 0, "steady");
+	cr_assert_str_eq(w->delivered, "steady");
 }
 
 Test(flow_client, every_turned_bit_is_noticed)
@@ -1136,6 +1169,16 @@ Test(flow_client, also_from_inside_a_delivery_and_a_status)
 	w->frees_in_status = true;
 	say_status(2, STATUS_PORT_UNREACH, 1 << 16);
 	cr_assert_null(w->flow);
+}
+
+Test(flow_client, also_from_inside_a_call_inside_a_callback)
+{
+	open_flow();
+	w->sends_in_deliver = true;
+	w->frees_in_send = true;
+	answer("DDD", 0, "last");
+	cr_assert_null(w->flow);
+	cr_assert_str_eq(last()->payload, "again");
 }
 
 Test(flow_client, rest_changes_nothing_that_shows)
