@@ -2,7 +2,7 @@
  * The flow rules of a hop, fed with a row of events: each begins with a byte that chooses what
  * happens, a byte that chooses from where, and a byte of its own. Whatever comes: a source that did
  * not prove itself gets at most three times what it sent; the exit passes on only what was sealed
- * for it, and each once; every flow that was admitted is closed.
+ * for it, each number of an epoch once; every flow that was admitted is closed.
  */
 #include "hop/flow.h"
 
@@ -34,6 +34,14 @@ struct sent {
 	struct wire_request request;
 	uint64_t fid; /* 0 = not known yet */
 	struct record_packet seal[2];
+	unsigned serial;
+};
+
+/* A payload that was sealed: under which request, with which number. */
+struct sealed {
+	unsigned serial;
+	uint64_t number;
+	bool is_delivered;
 };
 
 static struct world {
@@ -54,7 +62,7 @@ static struct world {
 	size_t n_in[N_PEERS], n_out[N_PEERS];
 	bool is_proved[N_PEERS];
 	uint16_t n_payloads; /* numbered from 0 */
-	bool is_delivered[N_PAYLOADS];
+	struct sealed payloads[N_PAYLOADS];
 } w;
 
 static size_t i_live(const struct hop_flow *flow)
@@ -81,7 +89,9 @@ static void learn(struct sent *s, struct bytes d)
 	s->fid = response.val;
 	if ((s->request.flags & WIRE_EXIT) == 0)
 		return;
-	size_t len = WIRE_RESPONSE + (ext_len > 0 ? WIRE_EXT_SEALED(ext_len) : 0u);
+	size_t len = WIRE_RESPONSE;
+	if (ext_len > 0)
+		len += WIRE_EXT_SEALED((size_t)ext_len);
 	check(len <= d.len);
 	wire_secrets_derive(w.key, ss, bytes_of(s->r, s->len), bytes_of(d.ptr, len), &secrets);
 	wire_datagram_phase1(
@@ -95,7 +105,8 @@ static void on_send_down(
 	size_t peer = (size_t)((const uint8_t *)to->socket - (const uint8_t *)&w);
 	(void)owner;
 	check(peer < N_PEERS && head.len + body.len <= sizeof d && head.len + body.len > 0);
-	memcpy(d, head.ptr, head.len);
+	if (head.len > 0)
+		memcpy(d, head.ptr, head.len);
 	if (body.len > 0)
 		memcpy(d + head.len, body.ptr, body.len);
 	w.n_out[peer] += head.len + body.len;
@@ -114,8 +125,14 @@ static void on_send_up(struct hop_flow *flow, struct bytes datagram, void *owner
 		return;
 	check(datagram.len >= 2);
 	unsigned number = (unsigned)datagram.ptr[0] << 8 | datagram.ptr[1];
-	check(number < w.n_payloads && !w.is_delivered[number]);
-	w.is_delivered[number] = true;
+	check(number < w.n_payloads);
+	const struct sealed *p = &w.payloads[number];
+	for (unsigned i = 0; i < w.n_payloads; i++) {
+		const struct sealed *other = &w.payloads[i];
+		check(!other->is_delivered || other->serial != p->serial ||
+			other->number != p->number);
+	}
+	w.payloads[number].is_delivered = true;
 }
 
 static void answer(struct hop_flow *flow, bool is_ok)
@@ -230,10 +247,12 @@ static void receive(unsigned peer, const uint8_t *bytes, size_t len)
 	check(hop_flows_count(w.flows) <= MAX_FLOWS);
 }
 
-static struct bytes payload(struct bytes data, uint8_t to[DATAGRAM])
+static struct bytes payload(
+	const struct sent *s, uint64_t number, struct bytes data, uint8_t to[DATAGRAM])
 {
 	size_t len = data.len < 64 ? data.len : 64;
 	check(w.n_payloads < N_PAYLOADS);
+	w.payloads[w.n_payloads] = (struct sealed){ .serial = s->serial, .number = number };
 	to[0] = (uint8_t)(w.n_payloads >> 8);
 	to[1] = (uint8_t)w.n_payloads++;
 	if (len > 0)
@@ -259,7 +278,8 @@ static size_t put_block(
 			memcpy(to + WIRE_BLOCK, data.ptr, len);
 		return WIRE_BLOCK + len;
 	}
-	struct bytes plaintext = option & WIRE_UP_PING ? bytes_of(text, 0) : payload(data, text);
+	struct bytes plaintext =
+		option & WIRE_UP_PING ? bytes_of(text, 0) : payload(s, number, data, text);
 	int n = record_packet_seal(seal, number, plain, plaintext, to + WIRE_BLOCK);
 	check(n > 0);
 	to[WIRE_BLOCK] ^= option & 16;
@@ -287,6 +307,7 @@ static void send_new(const struct event *e)
 	check(n > 0);
 	w.n_sent++;
 	s->len = (size_t)n;
+	s->serial = w.n_sent;
 	if (is_exit)
 		wire_datagram_phase0(w.key, s->r, true, &s->seal[0]);
 	memcpy(d, s->r, s->len);
