@@ -13,6 +13,8 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ SLOW_CHUNKS = 20
 SLOW_CHUNK_BYTES = 256 << 10
 SLOW_PAUSE_S = 0.1
 PATIENCE_S = 20
+DNS_NAME, DNS_ADDRESS = "hopchain.example", "192.0.2.7"
 
 
 class Failure(Exception):
@@ -82,6 +85,40 @@ class OriginRequest(http.server.BaseHTTPRequestHandler):
         self.answer(0)
 
 
+def port_for_both():
+    """A port that nobody has, neither for TCP nor for UDP."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            try:
+                udp.bind(tcp.getsockname())
+                return tcp.getsockname()[1]
+            except OSError:
+                continue
+
+
+def ask(address, name, patience_s=PATIENCE_S):
+    """What the name server at @address says is the IPv4 address of @name, and after how many seconds; asks again each
+    second, as resolvers do."""
+    host, port = address.rsplit(":", 1)
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    start = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((host, int(port)))
+        s.settimeout(1)
+        while time.monotonic() - start < patience_s:
+            number = os.urandom(2)
+            try:
+                s.send(number + struct.pack("!5H", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1))
+                answer = s.recv(4096)
+            except OSError:  # lost, or nobody there yet
+                time.sleep(0.05)
+                continue
+            n_answers, = struct.unpack("!H", answer[6:8])
+            if answer[:2] == number and n_answers == 1:
+                return socket.inet_ntoa(answer[-4:]), time.monotonic() - start
+    return None, time.monotonic() - start
+
+
 class Program:
     """One of ours: started, its address read from the log, its log kept."""
 
@@ -121,6 +158,7 @@ class Program:
 class Demo:
     def __init__(self, bin_folder, folder):
         self.bin, self.folder, self.programs, self.n_steps = bin_folder, folder, [], 0
+        self.name_server = None
 
     def step(self, text):
         self.n_steps += 1
@@ -191,6 +229,24 @@ class Demo:
             raise Failure(f"curl: {done.stderr.decode()}\naccess' log:\n{self.access.text()}")
         self.expect(self.origin.uploaded == wanted, f"{FILE_BYTES >> 20} MiB in {elapsed:.2f} s, SHA-256 equal")
 
+    def ask_name_server(self):
+        server = f"127.0.0.1:{port_for_both()}"
+        self.step(f"a name server, dnsmasq, at {server}; access --listen udp://127.0.0.1:0 --to {server}")
+        command = [shutil.which("dnsmasq") or "/usr/sbin/dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
+                   "--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1", "--pid-file=",
+                   "--user=", f"--port={server.rsplit(':', 1)[1]}", f"--address=/{DNS_NAME}/{DNS_ADDRESS}"]
+        with open(self.folder / "dnsmasq.log", "wb") as sink:
+            self.name_server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        if ask(server, DNS_NAME)[0] != DNS_ADDRESS:
+            raise Failure(f"dnsmasq does not answer: {(self.folder / 'dnsmasq.log').read_text()}")
+        self.access_udp = self.start("access-udp", "access", "--listen", "udp://127.0.0.1:0", "--to", server, "--chain",
+                                     "chain.json")
+        answer, elapsed = ask(self.access_udp.address, DNS_NAME)
+        if answer is None:
+            raise Failure(f"no answer through the chain; access' log:\n{self.access_udp.text()}")
+        self.expect(answer == DNS_ADDRESS, f"asked at {self.access_udp.address}, {N_HOPS} hops away, it says in "
+                                           f"{1000 * elapsed:.1f} ms: {DNS_NAME} is {answer}")
+
     def show_failures(self):
         self.step("a wrong key for hop 2 (and answers awaited for 1 s per hop instead of 10 s)")
         self.keygen("other.key")
@@ -223,7 +279,7 @@ class Demo:
         download = threading.Thread(target=lambda: results.append(self.curl("-o", "slow", url)))
         download.start()
         time.sleep(SLOW_PAUSE_S * 5)
-        running = [self.access, *self.hops]
+        running = [self.access, self.access_udp, *self.hops]
         for program in running:
             program.process.send_signal(signal.SIGTERM)
         time.sleep(SLOW_PAUSE_S * 2)
@@ -245,6 +301,7 @@ class Demo:
         print(f"""
 Running in {self.folder} until Ctrl-C. Try:
   curl http://{self.access.address}/file | sha256sum
+  dig @127.0.0.1 -p {self.access_udp.address.rsplit(':', 1)[1]} {DNS_NAME}
   tail -f {self.folder}/*.log
   kill {self.hops[1].process.pid}      # hop 2; then the first command again, and see access.log""", flush=True)
         try:
@@ -255,6 +312,9 @@ Running in {self.folder} until Ctrl-C. Try:
     def end(self):
         for program in self.programs:
             program.kill()
+        if self.name_server is not None:
+            self.name_server.kill()
+            self.name_server.wait()
 
 
 def main():
@@ -268,6 +328,7 @@ def main():
     try:
         demo.build_chain()
         demo.move_bytes()
+        demo.ask_name_server()
         demo.show_failures()
         if options.keep:
             demo.keep()
