@@ -22,7 +22,7 @@ struct list {
 
 struct flow_table {
 	uint32_t max_flows, n_flows;
-	uint32_t max_idle_ms; /* UINT32_MAX, until shortened */
+	uint32_t max_idle_ms;    /* UINT32_MAX, until shortened */
 	struct list unconfirmed; /* least recently used first */
 	struct list confirmed;
 	struct timer_wheel *wheel;
@@ -270,24 +270,36 @@ static void put_slot(struct flow_table *table, struct slot slot)
 	table->slots[i] = slot;
 }
 
-/* Keeps a quarter of the slots empty. */
-static int grow(struct flow_table *table)
+static int resize(struct flow_table *table, size_t n_slots)
 {
 	struct slot *old = table->slots, *slots;
 	size_t n_old = table->n_slots;
 
-	if ((table->n_names + 1) * 4 <= n_old * 3)
-		return 0;
-	slots = calloc(n_old * 2, sizeof(*slots));
+	slots = calloc(n_slots, sizeof(*slots));
 	if (slots == NULL)
 		return ERR_NOMEM;
 	table->slots = slots;
-	table->n_slots = n_old * 2;
+	table->n_slots = n_slots;
 	for (size_t i = 0; i < n_old; i++)
 		if (old[i].name != NULL)
 			put_slot(table, old[i]);
 	free(old);
 	return 0;
+}
+
+/* Keeps a quarter of the slots empty. */
+static int grow(struct flow_table *table)
+{
+	if ((table->n_names + 1) * 4 <= table->n_slots * 3)
+		return 0;
+	return resize(table, table->n_slots * 2);
+}
+
+/* A table that was full once gives memory back; without memory for the smaller one it stays. */
+static void shrink(struct flow_table *table)
+{
+	if (table->n_slots > SLOTS_MIN && table->n_names * 3 < table->n_slots)
+		(void)!resize(table, table->n_slots / 2);
 }
 
 int flow_name_add(struct flow_table *table, struct flow *flow, struct flow_name *name, uint8_t kind,
@@ -303,7 +315,6 @@ int flow_name_add(struct flow_table *table, struct flow *flow, struct flow_name 
 	if (rc != 0)
 		return rc;
 	name->flow = flow;
-	name->hash = hash;
 	name->kind = kind;
 	name->len = len;
 	memcpy(name->bytes, bytes, len);
@@ -319,7 +330,8 @@ void flow_name_remove(struct flow_table *table, struct flow_name *name)
 
 	if (name->flow == NULL)
 		return;
-	hole = find_slot(table, name->hash, name->kind, name->bytes, name->len);
+	hole = find_slot(table, hash_of(table, name->kind, name->bytes, name->len), name->kind,
+		name->bytes, name->len);
 	assert(table->slots[hole].name == name);
 	name->flow = NULL;
 	table->n_names--;
@@ -333,6 +345,7 @@ void flow_name_remove(struct flow_table *table, struct flow_name *name)
 		hole = i;
 	}
 	table->slots[hole].name = NULL;
+	shrink(table);
 }
 
 struct flow_name *flow_find(

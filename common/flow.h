@@ -31,7 +31,6 @@ struct flow {
 
 struct flow_name {
 	struct flow *flow; /* NULL = not in the table */
-	uint64_t hash;
 	uint8_t kind, len;
 	uint8_t bytes[FLOW_NAME_MAX];
 };

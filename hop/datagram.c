@@ -13,13 +13,22 @@
 #define LOG_MODULE "hop"
 #include "common/log.h"
 
-#define TICK_MS 1000 /* the rules' clocks are of seconds */
+#define VIAS_MAX 4096 /* own addresses that datagrams come to, over all sockets */
+#define TICK_MS  1000 /* the rules' clocks are of seconds */
+
+/* A socket to clients with one of our addresses on it (hop_path.via). */
+struct via {
+	struct udp *socket;
+	union addr_sock local; /* AF_UNSPEC: the kernel chooses */
+};
 
 struct hop_datagrams {
 	struct hop_worker *worker;
 	struct hop_flows *flows;
 	struct udp **sockets; /* to clients */
 	size_t n_sockets;
+	struct via *vias;
+	uint32_t n_vias;
 	struct pool *upstreams;
 	struct timer tick;
 	uint32_t n_flows; /* numbered for the log */
@@ -198,15 +207,38 @@ static void send_up(struct hop_flow *flow, struct bytes datagram, void *owner)
 
 static void send_down(const struct hop_path *to, struct bytes head, struct bytes body, void *owner)
 {
-	(void)owner;
-	udp_send(to->socket, &to->peer, to->local.any.sa_family != AF_UNSPEC ? &to->local : NULL,
+	const struct via *via = &((struct hop_datagrams *)owner)->vias[to->via];
+	udp_send(via->socket, &to->peer, via->local.any.sa_family != AF_UNSPEC ? &via->local : NULL,
 		head, body);
+}
+
+/* As many as this host has addresses that were written to: few, and strangers cannot make more.
+ * Return: false at the limit. */
+static bool find_via(
+	struct hop_datagrams *d, struct udp *socket, const union addr_sock *local, uint32_t *ret)
+{
+	for (*ret = 0; *ret < d->n_vias; ++*ret) {
+		const struct via *via = &d->vias[*ret];
+		if (via->socket == socket && (via->local.any.sa_family == local->any.sa_family) &&
+			(local->any.sa_family == AF_UNSPEC ||
+				addr_sock_is_equal(&via->local, local)))
+			return true;
+	}
+	struct via *vias =
+		d->n_vias < VIAS_MAX ? reallocarray(d->vias, d->n_vias + 1, sizeof *vias) : NULL;
+	if (vias == NULL)
+		return false;
+	d->vias = vias;
+	d->vias[d->n_vias++] = (struct via){ .socket = socket, .local = *local };
+	return true;
 }
 
 static void on_client(struct udp *udp, const struct udp_packet *packet, void *owner)
 {
 	struct hop_datagrams *d = owner;
-	struct hop_path from = { .peer = *packet->from, .local = *packet->local, .socket = udp };
+	struct hop_path from = { .peer = *packet->from };
+	if (!find_via(d, udp, packet->local, &from.via))
+		return;
 	hop_flows_receive(d->flows, &from, packet->data, packet->len, now_ms(d), loop_wall_ms());
 	keep_ticking(d);
 }
@@ -310,5 +342,6 @@ void hop_datagrams_free(struct hop_datagrams *datagrams)
 		udp_close(datagrams->sockets[i]);
 	pool_free(datagrams->upstreams);
 	free(datagrams->sockets);
+	free(datagrams->vias);
 	free(datagrams);
 }

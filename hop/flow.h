@@ -20,12 +20,10 @@
 struct hop_flows;
 struct hop_flow;
 
-/* Where a datagram came from and what must be answered from. Opaque to the rules but for being
- * compared. */
+/* Where a datagram came from and what must be answered from. */
 struct hop_path {
-	union addr_sock peer;  /* the client's address */
-	union addr_sock local; /* ours that it wrote to; AF_UNSPEC = any */
-	void *socket;          /* the owner's socket it came in by */
+	union addr_sock peer; /* the client's address */
+	uint32_t via;         /* the owner's number for the socket and its own address */
 };
 
 struct hop_flows_ops {

@@ -118,10 +118,36 @@ static void drop_handshake(struct hop_epoch *e)
 	e->handshake = NULL;
 }
 
+/* Without contexts; what was opened and is to be sealed next makes new ones. */
+static void cool(struct hop_flows *flows, struct hop_keys *keys)
+{
+	if (!keys->is_hot)
+		return;
+	record_packet_rest(&keys->up);
+	record_packet_rest(&keys->down);
+	keys->is_hot = false;
+	flows->n_hot--;
+	DL_DELETE(flows->hot, keys);
+	DL_APPEND(flows->cold, keys);
+}
+
+static void heat(struct hop_flows *flows, struct hop_keys *keys)
+{
+	if (keys->is_hot)
+		return;
+	if (flows->n_hot == FLOW_HOT_MAX)
+		cool(flows, flows->hot);
+	keys->is_hot = true;
+	flows->n_hot++;
+	DL_DELETE(flows->cold, keys);
+	DL_APPEND(flows->hot, keys);
+}
+
 static void fall_asleep(struct hop_flows *flows, struct hop_keys *keys)
 {
 	struct hop_seal *seal = keys->seal;
-	DL_DELETE(flows->awake, keys);
+	cool(flows, keys);
+	DL_DELETE(flows->cold, keys);
 	seal->next = keys->window.next;
 	seal->keys = NULL;
 	record_packet_deinit(&keys->up);
@@ -158,16 +184,22 @@ void hop_epoch_drop(struct hop_epoch *epoch)
 	pool_give(f->flows->epoch_pool, epoch);
 }
 
+static void rest_list(struct hop_flows *flows, struct hop_keys *list)
+{
+	struct hop_keys *keys, *next;
+	DL_FOREACH_SAFE (list, keys, next) {
+		if (flows->now_ms - keys->used_ms >= FLOW_REST_MS)
+			fall_asleep(flows, keys);
+	}
+}
+
 static void on_rest(struct timer *timer)
 {
 	struct hop_flows *flows =
 		(struct hop_flows *)((char *)timer - offsetof(struct hop_flows, rest));
-	struct hop_keys *keys, *next;
-	DL_FOREACH_SAFE (flows->awake, keys, next) {
-		if (flows->now_ms - keys->used_ms >= FLOW_REST_MS)
-			fall_asleep(flows, keys);
-	}
-	if (flows->awake != NULL)
+	rest_list(flows, flows->hot);
+	rest_list(flows, flows->cold);
+	if (flows->hot != NULL || flows->cold != NULL)
 		timer_start(flow_table_wheel(flows->table), timer, flows->now_ms + FLOW_REST_MS,
 			on_rest);
 }
@@ -186,7 +218,7 @@ static struct hop_keys *make_keys(struct hop_flows *flows, struct hop_seal *seal
 	window_start(&keys->window, seal->next);
 	keys->seal = seal;
 	seal->keys = keys;
-	DL_APPEND(flows->awake, keys);
+	DL_APPEND(flows->cold, keys);
 	return keys;
 }
 
@@ -198,6 +230,7 @@ struct hop_keys *hop_epoch_wake(struct hop_epoch *epoch)
 		keys = make_keys(flows, epoch->seal);
 	if (keys == NULL)
 		return NULL;
+	heat(flows, keys);
 	keys->used_ms = flows->now_ms;
 	if (!timer_is_running(&flows->rest))
 		timer_start(flow_table_wheel(flows->table), &flows->rest,

@@ -20,6 +20,7 @@
 #define FLOW_HELD_MAX      4     /* datagrams kept while the upstream socket is being made */
 #define FLOW_HELD_BYTES    8192
 #define FLOW_REST_MS       5000 /* keys of a flow that is quiet for so long fall asleep */
+#define FLOW_HOT_MAX       128 /* awake flows that have contexts of the crypto library: 2 KiB each */
 #define FLOW_RESPONSE_MAX  1400 /* S and what follows it are one datagram up to here */
 #define FLOW_STAMP_BACK_MS 1000 /* an R may be stamped so much before the newest one */
 
@@ -68,11 +69,12 @@ struct hop_seal {
 };
 
 struct hop_keys {
-	struct hop_keys *prev, *next; /* in hop_flows.awake */
+	struct hop_keys *prev, *next; /* in hop_flows.hot or cold */
 	struct hop_seal *seal;
 	struct record_packet up, down;
 	struct window window;
 	uint64_t used_ms;
+	bool is_hot; /* has the library's contexts */
 };
 
 struct hop_epoch {
@@ -129,7 +131,8 @@ struct hop_flow {
 struct hop_flows {
 	struct hop_flows_options options;
 	struct flow_table *table;
-	struct hop_keys *awake;
+	struct hop_keys *hot, *cold; /* awake; hot: the longest so first */
+	unsigned n_hot;
 	struct timer rest;
 	struct pool *flow_pool, *epoch_pool, *handshake_pool, *seal_pool, *keys_pool;
 	struct hop_flow_counters counters;

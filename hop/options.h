@@ -66,8 +66,7 @@ struct hop_options {
 		.header_timeout_ms = HOP_HEADER_TIMEOUT_MS,                                        \
 		.dial_timeout_ms = HOP_DIAL_TIMEOUT_MS, .relay = RELAY_OPTIONS_DEFAULT,            \
 		.ephemeral_window_ms = 60000, .logs_connections = true, .n_workers = 1,            \
-		.drain_ms = 30000,                                                                 \
-		.max_flows = HOP_FLOWS_MAX,                                                                 \
+		.drain_ms = 30000, .max_flows = HOP_FLOWS_MAX,                                     \
 	}
 
 void hop_options_deinit(struct hop_options *options);

@@ -56,8 +56,8 @@ struct hop_worker {
 /** hop_session_start() - takes @client, just accepted from @peer. */
 void hop_session_start(
 	struct hop_worker *worker, struct stream *client, const union addr_sock *peer);
-/** hop_worker_watch_ephemeral() - after a pair was acquired: it is wiped in time although nobody asks
- * for the next one. */
+/** hop_worker_watch_ephemeral() - after a pair was acquired: it is wiped in time although nobody
+ * asks for the next one. */
 void hop_worker_watch_ephemeral(struct hop_worker *worker);
 /** hop_worker_forget() - frees worker->ephemeral and stops its timer; after the last session. */
 void hop_worker_forget(struct hop_worker *worker);

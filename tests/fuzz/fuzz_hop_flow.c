@@ -102,7 +102,7 @@ static void on_send_down(
 	const struct hop_path *to, struct bytes head, struct bytes body, void *owner)
 {
 	static uint8_t d[2 * 65536];
-	size_t peer = (size_t)((const uint8_t *)to->socket - (const uint8_t *)&w);
+	size_t peer = to->via;
 	(void)owner;
 	check(peer < N_PEERS && head.len + body.len <= sizeof d && head.len + body.len > 0);
 	if (head.len > 0)
@@ -233,7 +233,7 @@ struct event {
 
 static void receive(unsigned peer, const uint8_t *bytes, size_t len)
 {
-	struct hop_path from = { .socket = (uint8_t *)&w + peer };
+	struct hop_path from = { .via = (uint32_t)peer };
 	uint8_t *copy = malloc(len > 0 ? len : 1); /* of its size: reads past it are seen */
 	check(copy != NULL);
 	if (len > 0)

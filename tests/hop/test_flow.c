@@ -151,7 +151,7 @@ static void tear_down(struct world *w)
 static struct hop_path path_of(const char *text)
 {
 	struct addr addr;
-	struct hop_path path = { .socket = NULL };
+	struct hop_path path = { .via = 0 };
 	cr_assert_eq(addr_parse_dial(text, &addr), ADDR_OK);
 	cr_assert_eq(addr_to_sock(&addr, &path.peer), 0);
 	return path;

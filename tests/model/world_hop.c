@@ -9,10 +9,34 @@ static void on_send_down(
 	struct hop *hop = owner;
 	struct place place = place_of(&to->peer);
 
-	if (to->socket != hop)
+	if (to->via != hop->node)
 		ledger_break(hop->world->ledger, "hop %u answers from another socket", hop->node);
 	ledger_answer(hop->world->ledger, hop->node, place, head.len + body.len);
 	world_put(hop->world, world_hop_place(hop->node), place, head, body);
+}
+
+/* For a later event: hop, tube and its serial. */
+static uint64_t name_tube(const struct hop *hop, const struct tube *tube)
+{
+	return (uint64_t)(hop - hop->world->hops) << 48 | (uint64_t)(tube - hop->tubes) << 32 |
+	       tube->serial;
+}
+
+static struct tube *find_tube(struct world *world, uint64_t name)
+{
+	struct tube *tube = &world->hops[name >> 48].tubes[name >> 32 & 0xffff];
+
+	return tube->flow != NULL && tube->serial == (uint32_t)name ? tube : NULL;
+}
+
+static void on_too_long(uint64_t name, void *owner)
+{
+	struct world *world = owner;
+	struct tube *tube = find_tube(world, name);
+
+	if (tube != NULL)
+		hop_flow_trouble(tube->flow, STATUS_MSGSIZE, (uint16_t)world->path_max,
+			world_now(world), world_wall(world));
 }
 
 static void on_send_up(struct hop_flow *flow, struct bytes datagram, void *owner)
@@ -26,6 +50,11 @@ static void on_send_up(struct hop_flow *flow, struct bytes datagram, void *owner
 		return;
 	}
 	ledger_forward(hop->world->ledger, hop->node);
+	if (hop->world->path_max != 0 && datagram.len > hop->world->path_max) {
+		network_call(hop->world->network, world_now(hop->world), on_too_long,
+			name_tube(hop, tube));
+		return;
+	}
 	world_put(hop->world, tube->place, tube->remote, datagram, bytes_of(NULL, 0));
 }
 
@@ -33,18 +62,18 @@ static void opened(struct tube *tube, struct world *world)
 {
 	struct hop_flow_outcome outcome = { .status = STATUS_OK, .tries = 1 };
 
-	tube->is_open = true;
+	if (dice_chance(&world->dice, world->refusing))
+		outcome.status = STATUS_HOST_UNREACH;
+	tube->is_open = outcome.status == STATUS_OK;
 	hop_flow_opened(tube->flow, &outcome, world_now(world), world_wall(world));
 }
 
-/* @argument: hop, tube and its serial. */
-static void on_opened(uint64_t argument, void *owner)
+static void on_opened(uint64_t name, void *owner)
 {
-	struct world *world = owner;
-	struct tube *tube = &world->hops[argument >> 48].tubes[argument >> 32 & 0xffff];
+	struct tube *tube = find_tube(owner, name);
 
-	if (tube->flow != NULL && tube->serial == (uint32_t)argument)
-		opened(tube, world);
+	if (tube != NULL)
+		opened(tube, owner);
 }
 
 static struct tube *free_tube(struct hop *hop)
@@ -62,7 +91,12 @@ static void on_open(struct hop_flow *flow, const struct wire_request *request, v
 	struct tube *tube = free_tube(hop);
 	union addr_sock sock;
 
-	if (tube == NULL || addr_to_sock(&request->to, &sock) != 0) {
+	if (request->to.kind == ADDR_NAME) /* the target's: resolved */
+		sock = place_sock(
+			(struct place){ (uint8_t)(world->options.n_hops + 1), request->to.port });
+	else if (addr_to_sock(&request->to, &sock) != 0)
+		tube = NULL;
+	if (tube == NULL) {
 		ledger_break(world->ledger, "hop %u opens too much", hop->node);
 		return;
 	}
@@ -82,8 +116,7 @@ static void on_open(struct hop_flow *flow, const struct wire_request *request, v
 	}
 	network_call(world->network,
 		world_now(world) + dice_below(&world->dice, world->options.open_ms), on_opened,
-		(uint64_t)(hop - world->hops) << 48 | (uint64_t)(tube - hop->tubes) << 32 |
-			tube->serial);
+		name_tube(hop, tube));
 }
 
 static void on_close(struct hop_flow *flow, const char *why, void *owner)
@@ -99,9 +132,10 @@ static void on_close(struct hop_flow *flow, const char *why, void *owner)
 static enum wire_status on_admit(struct hop_flow *flow, const struct hop_entry *entry, void *owner)
 {
 	(void)flow;
+	struct world *world = ((struct hop *)owner)->world;
+
 	(void)entry;
-	(void)owner;
-	return STATUS_OK;
+	return dice_chance(&world->dice, world->refusing / 4) ? STATUS_LIMIT : STATUS_OK;
 }
 
 static const struct hop_flows_ops hop_ops = {
@@ -155,8 +189,7 @@ void world_reach_hop(struct world *world, struct hop *hop, struct packet *packet
 {
 	struct hop_path path = {
 		.peer = place_sock(packet->from),
-		.local = place_sock(packet->to),
-		.socket = hop,
+		.via = hop->node,
 	};
 
 	if (hop->flows == NULL) {
