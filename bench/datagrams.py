@@ -92,7 +92,7 @@ class Datagrams:
     # ---- memory; in three parts, so that all stacks can wait at the same time ----
 
     def udp_idle_open(self, n):
-        """Opens n flows that carry one datagram each way; returns what udp_idle_growth() and udp_idle_end() want."""
+        """Opens n flows that carry two datagrams each way; returns what udp_idle_growth() and udp_idle_end() want."""
         for size in SIZES:  # warm-up: what the first flows and the first full batches allocate once and for all
             self._run(0.2, "udp-echo", "-n", FLOWS, "-z", size, "-d", DEPTHS[1])
         time.sleep(0.2)

@@ -26,10 +26,12 @@ NOTES = """\
 * Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel, which has a thread for
   each: at most 500), each of which carried one byte each way.
 * UDP: "packets" are round trips through an echoing origin, from {flows} plain sockets (recvmmsg, sendmmsg, no GSO),
-  which keep so many datagrams outstanding; that number grows from {depth} while the rate does and no more than 0.1 % is lost.
+  which keep so many datagrams outstanding; that number grows from {depth} while the rate does and no more than 0.1 %
+  is lost.
   "40,000/s" is what goes in at a steady rate; lost is what has no answer half a second later. Payload of ours is
   encrypted end to end. nginx: one worker, `reuseport`, 4 MiB buffers on the listening socket. shadowsocks-libev keeps
-  no more than 512 flows. Each idle flow carried one datagram each way, {pending} s earlier.
+  no more than 512 flows. Each idle flow carried two datagrams each way, one
+  after the other, {pending} s earlier.
 * Ratios are taken within a round (a round measures one thing through every stack in turn): median, and range."""
 
 

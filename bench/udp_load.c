@@ -14,13 +14,14 @@
 #include "ends.h"
 #include "meter.h"
 
-#define BATCH        64
-#define FLOWS_MAX    64    /* of udp_echo and udp_offer */
-#define LOST_AFTER_S 0.5   /* a datagram without an answer */
-#define QUIET_S      0.3   /* nothing comes any more */
-#define PACE_NS      50000 /* udp_offer sends what is due this often */
-#define OPEN_TRIES   20    /* of the first datagram of a flow, OPEN_WAIT_MS apart */
-#define OPEN_WAIT_MS 500
+#define BATCH          64
+#define FLOWS_MAX      64    /* of udp_echo and udp_offer */
+#define LOST_AFTER_S   0.5   /* a datagram without an answer */
+#define QUIET_S        0.3   /* nothing comes any more */
+#define PACE_NS        50000 /* udp_offer sends what is due this often */
+#define OPEN_TRIES     20    /* of the first datagram of a flow, OPEN_WAIT_MS apart */
+#define OPEN_WAIT_MS   500
+#define IDLE_EXCHANGES 2 /* the second finds the flow set up: what the set-up needed can go */
 
 /* The first bytes of every datagram. */
 struct stamp {
@@ -301,8 +302,12 @@ void udp_offer(const struct udp_load *load)
 void udp_idle(const struct udp_load *load)
 {
 	opt = *load;
-	for (int i = 0; i < opt.n_flows; i++)
-		flow_greet(flow_open());
+	for (int i = 0; i < opt.n_flows; i++) {
+		int fd = flow_open();
+
+		for (int k = 0; k < IDLE_EXCHANGES; k++)
+			flow_greet(fd);
+	}
 	printf("{\"open\": %d}\n", opt.n_flows);
 	fflush(stdout);
 	while (read(STDIN_FILENO, bytes[0], sizeof(bytes[0])) > 0)
