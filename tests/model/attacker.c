@@ -87,6 +87,18 @@ static void copy_request(struct attacker *attacker, const struct copy *copy)
 		inject(attacker, from, copy->to, copy, below(attacker, n % 2 == 0 ? 3000 : 3));
 }
 
+/* Only the salt is as it was. */
+static void forge_request(struct attacker *attacker, const struct copy *copy)
+{
+	struct copy forged = *copy;
+	uint32_t bit =
+		(WIRE_SALT + below(attacker, WIRE_REQUEST - WIRE_SALT)) * 8 + below(attacker, 8);
+
+	forged.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	inject(attacker, stranger(attacker, STRANGER_JUNK), copy->to, &forged,
+		1 + below(attacker, 500));
+}
+
 static void copy_now(struct attacker *attacker, const struct copy *copy)
 {
 	bool is_up = is_for_hop(attacker, copy->to);
@@ -104,8 +116,10 @@ static void copy_now(struct attacker *attacker, const struct copy *copy)
 				below(attacker, 2) * below(attacker, 100));
 		break;
 	case 2:
-		if (is_request)
+		if (is_request) {
 			copy_request(attacker, copy);
+			forge_request(attacker, copy);
+		}
 		break;
 	case 3:
 		if (is_up && !is_request)

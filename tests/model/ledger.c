@@ -34,6 +34,7 @@ struct request {
 	struct {
 		uint32_t process; /* of the hop; 0 = never came */
 		uint64_t at_ms;
+		struct place place;
 	} first[NETWORK_NODES];
 };
 
@@ -51,7 +52,10 @@ struct ledger {
 	unsigned n_askers[NETWORK_NODES];
 	uint32_t processes[NETWORK_NODES]; /* starts of each hop */
 	struct asker *acting[NETWORK_NODES];
-	struct number *numbers; /* open addressing */
+	const struct request *presented[NETWORK_NODES]; /* by who is acting */
+	uint64_t hint_s[NETWORK_NODES];                 /* the second that n_hints is of */
+	uint32_t n_hints[NETWORK_NODES];                /* to who only showed an id */
+	struct number *numbers;                         /* open addressing */
 	unsigned n_numbers;
 };
 
@@ -151,6 +155,21 @@ int64_t ledger_deliver(struct ledger *ledger, uint8_t app, bool is_up, struct by
 	return number;
 }
 
+uint32_t ledger_n_written(const struct ledger *ledger, uint8_t app, bool is_up)
+{
+	return ledger->tracks[app][is_up].n_sent;
+}
+
+void ledger_demand_all(struct ledger *ledger, uint8_t app, bool is_up, uint32_t from)
+{
+	const struct track *track = &ledger->tracks[app][is_up];
+
+	for (uint32_t i = from; i < track->n_sent; i++)
+		if (track->n_delivered[i] == 0)
+			ledger_break(ledger, "lost without a fault: number %u %s", i,
+				is_up ? "up" : "down");
+}
+
 uint64_t ledger_n_delivered(const struct ledger *ledger, bool is_up)
 {
 	return ledger->n_delivered[is_up];
@@ -231,12 +250,14 @@ void ledger_receive(struct ledger *ledger, uint8_t hop, const struct packet *pac
 		*asker = (struct asker){ .place = packet->from };
 	}
 	ledger->acting[hop] = asker;
+	ledger->presented[hop] = r;
 	asker->n_in += packet->len;
 	if (r != NULL && !is_stale(ledger, r, hop, now_ms)) {
 		asker->has_request = true;
 		if (r->first[hop].process == 0) {
 			r->first[hop].process = ledger->processes[hop];
 			r->first[hop].at_ms = now_ms;
+			r->first[hop].place = packet->from;
 			asker->is_first = true;
 		}
 	}
@@ -250,7 +271,18 @@ void ledger_received(struct ledger *ledger, uint8_t hop)
 	ledger->acting[hop] = NULL;
 }
 
-void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t len)
+static void count_hint(struct ledger *ledger, uint8_t hop, uint32_t n_flows, uint64_t now_ms)
+{
+	if (ledger->hint_s[hop] != now_ms / 1000)
+		ledger->n_hints[hop] = 0;
+	ledger->hint_s[hop] = now_ms / 1000;
+	if (++ledger->n_hints[hop] > n_flows)
+		ledger_break(ledger, "hop %u answers ids %u times in a second", hop,
+			ledger->n_hints[hop]);
+}
+
+void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t len,
+	uint32_t n_flows, uint64_t now_ms)
 {
 	struct asker *asker = find_asker(ledger, hop, to);
 
@@ -262,6 +294,8 @@ void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t l
 	asker->n_out += len;
 	if (asker->has_request && asker->has_block)
 		return; /* may have proved itself */
+	if (!asker->has_request)
+		count_hint(ledger, hop, n_flows, now_ms);
 	if (asker->n_out > asker->n_in * (asker->is_first ? 3 : 1))
 		ledger_break(ledger,
 			"hop %u amplifies: %llu bytes to node %u port %u, which sent %llu%s", hop,

@@ -6,8 +6,9 @@
  *
  * The rules: payload is delivered as it was sent, once, to its own flow; a hop sends nothing to who
  * did not ask, at most 3 bytes for one to the first who presented a request, at most as much as it
- * got to others, as long as they have shown no id of a flow; nothing is forwarded for who presented
- * no request; no packet number is used twice under a key.
+ * got to others, as long as they have shown no id of a flow, and to who only showed such an id one
+ * datagram a second and flow; nothing is forwarded for who presented no request, nor what follows a
+ * request for who was not the first to present it; no packet number is used twice under a key.
  */
 #include "chain/wire_request.h"
 #include "tests/model/network.h"
@@ -32,6 +33,10 @@ const char *ledger_broken(const struct ledger *ledger);
 uint32_t ledger_write(struct ledger *ledger, uint8_t app, bool is_up, uint8_t *to, size_t len);
 /** ledger_deliver() - @data has come out for @app. Return: its number, or -1: a rule is broken. */
 int64_t ledger_deliver(struct ledger *ledger, uint8_t app, bool is_up, struct bytes data);
+/** ledger_n_written() - how many datagrams of @app were sent. */
+uint32_t ledger_n_written(const struct ledger *ledger, uint8_t app, bool is_up);
+/** ledger_demand_all() - from number @from on, everything must have been delivered. */
+void ledger_demand_all(struct ledger *ledger, uint8_t app, bool is_up, uint32_t from);
 uint64_t ledger_n_delivered(const struct ledger *ledger, bool is_up);
 
 /* ---- Hops. */
@@ -46,7 +51,9 @@ void ledger_restart(struct ledger *ledger, uint8_t hop);
 void ledger_receive(struct ledger *ledger, uint8_t hop, const struct packet *packet,
 	const struct wire_mask *mask, uint64_t now_ms);
 void ledger_received(struct ledger *ledger, uint8_t hop);
-void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t len);
+/** ledger_answer() - @n_flows: how many @hop has. */
+void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t len,
+	uint32_t n_flows, uint64_t now_ms);
 void ledger_forward(struct ledger *ledger, uint8_t hop);
 /** ledger_is_stale() - whether the request at the head of @data must not be obeyed by @hop. */
 bool ledger_is_stale(const struct ledger *ledger, uint8_t hop, struct bytes data, uint64_t now_ms);

@@ -34,6 +34,7 @@ static struct world *make_world(struct play *play)
 		.open_ms = one_in(play, 2) ? 0 : 1 + below(play, 40),
 		.has_icmp = one_in(play, 2),
 		.delay_ms = 1 + below(play, 10),
+		.has_name = one_in(play, 3),
 	};
 
 	return world_new(&options);
@@ -137,6 +138,8 @@ static void trouble(struct play *play)
 		talk(play, 500, gap_ms);
 	spoil_links(play);
 	network_impair(world->network, true);
+	world->refusing = one_in(play, 6) ? 100 : 0;
+	world->path_max = one_in(play, 4) ? 1200 + below(play, 250) : 0;
 	if (!one_in(play, 4))
 		attacker_work(world->attacker, 20 + below(play, 150));
 	talk(play, 500 + below(play, 3000), gap_ms);
@@ -150,11 +153,40 @@ static void trouble(struct play *play)
 		rest(play, 31000 + below(play, 120000));
 	talk(play, below(play, 2000), gap_ms);
 	network_impair(world->network, false);
+	world->refusing = 0;
 	attacker_work(world->attacker, 0);
 	/* What is seconds late is a fault when it comes: an answer of before looks like life. */
 	while (world_now(world) + 300 < network_settled(world->network) &&
 		ledger_broken(world->ledger) == NULL)
 		talk(play, gap_ms, gap_ms);
+}
+
+/* Without faults nothing is lost, from when the flow is there: not through new epochs, and not when
+ * 1,000 datagrams overtake each other. */
+static void calm(struct play *play)
+{
+	struct world *world = play->world;
+	uint32_t n_up[LEDGER_APPS], n_down[LEDGER_APPS];
+	bool is_long = one_in(play, 4);
+
+	world->is_even = true;
+	talk(play, 1000, 20);
+	for (uint8_t i = 0; i < world->options.n_apps; i++) {
+		n_up[i] = ledger_n_written(world->ledger, i, true);
+		n_down[i] = ledger_n_written(world->ledger, i, false);
+	}
+	talk(play, is_long ? 150000 : 2000, is_long ? 250 : 20);
+	network_impair(world->network, true); /* links are good: but for the burst's order */
+	if (one_in(play, 4))
+		burst(play);
+	network_impair(world->network, false);
+	world_run(world, world_now(world) + 600);
+	for (uint8_t i = 0; i < world->options.n_apps; i++) {
+		ledger_demand_all(world->ledger, i, true, n_up[i]);
+		ledger_demand_all(world->ledger, i, false, n_down[i]);
+	}
+	world_run(world, world_now(world) + 600);
+	talk(play, 500, 20);
 }
 
 static bool has_recovered(const struct world *world)
@@ -208,7 +240,7 @@ void scenario_run(const struct scenario *scenario, struct scenario_result *ret)
 	play.start_ms = world_now(play.world);
 	plant_begin(scenario->plant, scenario->seed, play.world->ledger);
 	if (scenario->is_calm)
-		talk(&play, 2000, 20);
+		calm(&play);
 	else
 		trouble(&play);
 	strike(&play, scenario->fault);

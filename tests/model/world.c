@@ -160,7 +160,8 @@ static void reach_target(struct world *world, const struct packet *packet)
 	if (!world->is_even && dice_chance(&world->dice, 100))
 		n_answers = dice_below(&world->dice, 2) * 2;
 	for (; n_answers > 0; n_answers--) {
-		size_t len = LEDGER_PAYLOAD_MIN + dice_below(&world->dice, 300);
+		bool is_long = dice_chance(&world->dice, 150);
+		size_t len = LEDGER_PAYLOAD_MIN + dice_below(&world->dice, is_long ? 1380 : 300);
 		uint32_t answer = ledger_write(world->ledger, (uint8_t)app, false, data, len);
 		world->asked[app][answer] = (uint32_t)number;
 		world->n_payload++;
@@ -259,6 +260,15 @@ void world_run(struct world *world, uint64_t until_ms)
 
 /* ---- Making and unmaking. */
 
+static void name_target(struct addr *target)
+{
+	uint16_t port = target->port;
+
+	if (addr_parse_dial("a-target-with-a-long-name.example:1", target) != ADDR_OK)
+		abort();
+	target->port = port;
+}
+
 struct world *world_new(const struct world_options *options)
 {
 	static const struct network_ops ops = { arrive, overhear };
@@ -285,6 +295,8 @@ struct world *world_new(const struct world_options *options)
 		world->clients[i].world = world;
 		world->clients[i].app = (uint8_t)i;
 		addr_from_sock(&target, &world->clients[i].target);
+		if (options->has_name)
+			name_target(&world->clients[i].target);
 		world->asked[i] = calloc(N_ASKED, sizeof *world->asked[i]);
 	}
 	return world;

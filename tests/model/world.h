@@ -61,6 +61,7 @@ struct world_options {
 	uint32_t open_ms;   /* upper limit of what open() takes; 0 = at once */
 	bool has_icmp;      /* a hop that is down is heard of */
 	uint32_t delay_ms;  /* of each link */
+	bool has_name;      /* the target is named: requests have an extension */
 };
 
 struct world {
@@ -77,6 +78,8 @@ struct world {
 	uint16_t next_port;
 	uint32_t next_serial;
 	uint64_t n_payload; /* datagrams given to flows and target */
+	uint32_t refusing;  /* per mille of flows that hops refuse */
+	size_t path_max;    /* UDP payload that the links behind hops carry; 0 = any */
 	bool is_even;       /* the target answers each datagram once */
 };
 

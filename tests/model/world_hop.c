@@ -11,7 +11,8 @@ static void on_send_down(
 
 	if (to->via != hop->node)
 		ledger_break(hop->world->ledger, "hop %u answers from another socket", hop->node);
-	ledger_answer(hop->world->ledger, hop->node, place, head.len + body.len);
+	ledger_answer(hop->world->ledger, hop->node, place, head.len + body.len,
+		hop->flows != NULL ? hop_flows_count(hop->flows) : 0, world_now(hop->world));
 	world_put(hop->world, world_hop_place(hop->node), place, head, body);
 }
 
