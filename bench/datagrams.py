@@ -1,8 +1,8 @@
 """The UDP measurements made through a stack that runs.
 
 Round trips per second come from a closed loop: FLOWS sockets keep a number of datagrams outstanding, every answer
-makes room for the next. That number (the depth) is raised from DEPTHS[0] on while the rate grows and no more than
-LOSS_MAX is lost; where the first depth loses more, it is lowered. The best rate within the loss allowed counts.
+makes room for the next. That number (the depth) goes through DEPTHS until more than LOSS_MAX is lost; where the first
+depth loses more, it is lowered. The best rate within the loss allowed counts.
 Loss is what a steady OFFERED per second, in small batches, does not get answered.
 """
 import signal
@@ -49,9 +49,9 @@ class Datagrams:
 
         best = None
         for depth in DEPTHS:
-            if not attempt(depth) or (best and per_s(tried[depth]) < per_s(tried[best])):
+            if not attempt(depth):
                 break
-            best = depth
+            best = max(best or depth, depth, key=lambda d: per_s(tried[d]))
         for depth in () if best else SHALLOW:
             if attempt(depth):
                 best = depth
