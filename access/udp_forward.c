@@ -7,12 +7,14 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
 
 #define NAME_CLIENT 1
-#define REST_MS     10000 /* quiet for so long: let go of what can be made again */
+#define REST_MS     5000 /* quiet for so long: let go of what can be made again */
+#define HOT_MAX     128  /* flows that hold such things at a time: 2 KiB and more each */
 #define PORT_DNS    53
 
 struct access_udp {
@@ -20,7 +22,10 @@ struct access_udp {
 	struct udp_io *io;
 	struct udp *udp;
 	struct flow_table *table;
-	struct timer timer; /* of the table */
+	struct timer timer;   /* of the table */
+	struct udp_flow *hot; /* the longest so first */
+	unsigned n_hot;
+	struct timer rest;
 	uint64_t due_ms;
 	bool is_draining;
 	struct access_udp_counters counters;
@@ -34,10 +39,10 @@ struct udp_flow {
 	struct access_charges charges;
 	union addr_sock client, local;
 	uint64_t start_ms;
-	struct timer rest;
+	struct udp_flow *prev, *next; /* in access_udp.hot */
 	uint32_t id;
 	uint16_t sent_len; /* of the client's last datagram */
-	bool is_answered;
+	bool is_answered, is_hot;
 };
 
 static struct access_worker *worker_of(const struct access_udp *at)
@@ -90,13 +95,23 @@ static void log_end(const struct udp_flow *f, const char *end)
 		n.n_forged, n.n_replayed, n.n_refused);
 }
 
+static void cool(struct udp_flow *f)
+{
+	if (!f->is_hot)
+		return;
+	f->is_hot = false;
+	f->at->n_hot--;
+	DL_DELETE(f->at->hot, f);
+	chain_datagram_rest(f->datagram);
+}
+
 /* What it holds beside its place in the table. */
 static void let_go(struct udp_flow *f, const char *end)
 {
 	if (f->datagram == NULL)
 		return;
 	log_end(f, end);
-	timer_stop(flow_table_wheel(f->at->table), &f->rest);
+	cool(f);
 	chain_datagram_free(f->datagram);
 	f->datagram = NULL;
 	access_charges_return(&f->charges);
@@ -130,22 +145,38 @@ static bool tell_client(const struct udp_flow *f)
 
 static void on_rest(struct timer *timer)
 {
-	struct udp_flow *f = (struct udp_flow *)((char *)timer - offsetof(struct udp_flow, rest));
-	uint64_t at_ms = f->flow.used_ms + REST_MS;
-	if (at_ms > now_of(f->at))
-		timer_start(flow_table_wheel(f->at->table), timer, at_ms, on_rest);
-	else
-		chain_datagram_rest(f->datagram);
+	struct access_udp *at =
+		(struct access_udp *)((char *)timer - offsetof(struct access_udp, rest));
+	struct udp_flow *f, *next;
+	uint64_t now_ms = now_of(at);
+	DL_FOREACH_SAFE (at->hot, f, next) {
+		if (now_ms - f->flow.used_ms >= REST_MS)
+			cool(f);
+	}
+	if (at->hot != NULL)
+		timer_start(flow_table_wheel(at->table), timer, now_ms + REST_MS, on_rest);
+}
+
+static void heat(struct udp_flow *f)
+{
+	struct access_udp *at = f->at;
+	if (f->is_hot)
+		return;
+	if (at->n_hot == HOT_MAX)
+		cool(at->hot);
+	f->is_hot = true;
+	at->n_hot++;
+	DL_APPEND(at->hot, f);
+	if (timer_is_running(&at->rest))
+		return;
+	timer_start(flow_table_wheel(at->table), &at->rest, now_of(at) + REST_MS, on_rest);
+	arm(at);
 }
 
 static void use(struct udp_flow *f)
 {
-	uint64_t now_ms = now_of(f->at);
-	flow_use(f->at->table, &f->flow, now_ms);
-	if (timer_is_running(&f->rest))
-		return;
-	timer_start(flow_table_wheel(f->at->table), &f->rest, now_ms + REST_MS, on_rest);
-	arm(f->at);
+	flow_use(f->at->table, &f->flow, now_of(f->at));
+	heat(f);
 }
 
 static void deliver(struct bytes data, void *owner)
@@ -355,6 +386,7 @@ void access_udp_close(struct access_udp *udp)
 	while ((flow = flow_table_first(udp->table)) != NULL)
 		end_flow((struct udp_flow *)flow, "stopped");
 	loop_timer_stop(worker_of(udp)->loop, &udp->timer);
+	timer_stop(flow_table_wheel(udp->table), &udp->rest);
 	udp_close(udp->udp);
 	flow_table_free(udp->table);
 	free(udp);

@@ -9,7 +9,7 @@
 #include "chain/datagram.h"
 
 #define ACCESS_FLOW_IDLE_MS      120000
-#define ACCESS_FLOW_UNREPLIED_MS 30000
+#define ACCESS_FLOW_UNREPLIED_MS 35000 /* a chain that does not answer fails before */
 #define ACCESS_FLOW_DNS_MS       10000 /* target port 53, after an answer */
 #define ACCESS_FLOW_FAILED_MS    1000  /* a failed flow takes this long to be forgotten */
 #define ACCESS_FLOW_DRAIN_MS     1000
