@@ -15,7 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
 BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BUILD", ROOT / "build/bin")).resolve()
-PORTS = ("7001", "7002", "7003", "8080", "9000")
+PORTS = ("7001", "7002", "7003", "8080", "9000", "9053", "5353")
 SHELL_SECONDS = 60
 
 
@@ -60,7 +60,7 @@ def run_shell(script, folder):
 
 class Commands(unittest.TestCase):
     def test_chain_on_one_machine_works_as_printed_and_names_the_hop_that_fails(self):
-        one_machine, failure = with_free_ports(block("one-machine"), block("failure"))
+        one_machine, udp, failure = with_free_ports(block("one-machine"), block("udp"), block("failure"))
         with tempfile.TemporaryDirectory() as folder:
             os.makedirs(f"{folder}/build")
             os.symlink(BUILD, f"{folder}/build/bin")
@@ -68,15 +68,20 @@ class Commands(unittest.TestCase):
                 "set -e",
                 "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT",
                 one_machine,
+                "echo '--- udp ---'",
+                udp,
                 "echo '--- failure ---'",
                 failure,
                 "test -s hop1.log",
             ])
             status, output = run_shell(script, folder)
             logs = "".join(f"{log.name}:\n{log.read_text()}" for log in pathlib.Path(folder).glob("try/*.log"))
-        worked, _, failed = output.partition("--- failure ---")
+        worked, _, output = output.partition("--- udp ---")
+        datagrams, _, failed = output.partition("--- failure ---")
         self.assertEqual(status, 0, output + logs)
         self.assertIn("through three hops", worked, logs)
+        self.assertRegex(datagrams, r"(?m)^192\.0\.2\.7$", logs)
+        self.assertRegex(datagrams, r"chain_mtu.*1408", logs)
         self.assertNotIn("through three hops", failed, logs)
         self.assertRegex(failed, r"hop 2\b.*refused", logs)
 
