@@ -35,7 +35,9 @@ struct request {
 		uint32_t process; /* of the hop; 0 = never came */
 		uint64_t at_ms;
 		struct place place;
+		bool is_bound; /* has shown the id */
 	} first[NETWORK_NODES];
+	uint64_t fid; /* what the hop calls the epoch; 0 = not answered */
 };
 
 struct number {
@@ -205,6 +207,33 @@ bool ledger_is_request(const struct ledger *ledger, struct bytes data)
 	return find_request(ledger, data) != NULL;
 }
 
+void ledger_respond(struct ledger *ledger, const uint8_t r[WIRE_REQUEST], uint64_t fid)
+{
+	for (size_t i = ledger->n_requests; i-- > 0;) {
+		if (memcmp(ledger->requests[i].bytes, r, WIRE_REQUEST) != 0)
+			continue;
+		if (ledger->requests[i].fid != 0)
+			ledger_break(ledger, "a request gets two answers");
+		ledger->requests[i].fid = fid;
+		return;
+	}
+	ledger_break(ledger, "an answer to what nobody asked");
+}
+
+/* The one who was first has proved that it got the answer. */
+static void bind_epoch(
+	struct ledger *ledger, uint8_t hop, const struct packet *packet, uint64_t fid)
+{
+	for (size_t i = ledger->n_requests; i-- > 0;) {
+		struct request *r = &ledger->requests[i];
+		if (r->fid != fid || r->first[hop].process != ledger->processes[hop])
+			continue;
+		if (!packet->is_damaged && place_is_equal(r->first[hop].place, packet->from))
+			r->first[hop].is_bound = true;
+		return;
+	}
+}
+
 static bool is_stale(
 	const struct ledger *ledger, const struct request *r, uint8_t hop, uint64_t now_ms)
 {
@@ -262,8 +291,10 @@ void ledger_receive(struct ledger *ledger, uint8_t hop, const struct packet *pac
 		}
 	}
 	if (r == NULL && packet->len >= 2 * WIRE_BLOCK &&
-		wire_up_decode(mask, packet->data, &block) && (block.flags & WIRE_UP_PROV) == 0)
+		wire_up_decode(mask, packet->data, &block) && (block.flags & WIRE_UP_PROV) == 0) {
 		asker->has_block = true;
+		bind_epoch(ledger, hop, packet, block.fid);
+	}
 }
 
 void ledger_received(struct ledger *ledger, uint8_t hop)
@@ -291,6 +322,11 @@ void ledger_answer(struct ledger *ledger, uint8_t hop, struct place to, size_t l
 			to.node);
 		return;
 	}
+	const struct request *r = ledger->presented[hop];
+	if (asker == ledger->acting[hop] && r != NULL && r->first[hop].is_bound &&
+		!place_is_equal(r->first[hop].place, to))
+		ledger_break(
+			ledger, "hop %u answers a copy of what is proved (node %u)", hop, to.node);
 	asker->n_out += len;
 	if (asker->has_request && asker->has_block)
 		return; /* may have proved itself */
@@ -307,9 +343,16 @@ void ledger_forward(struct ledger *ledger, uint8_t hop)
 {
 	const struct asker *asker = ledger->acting[hop];
 
-	if (asker != NULL && !asker->has_request)
+	const struct request *r = ledger->presented[hop];
+
+	if (asker == NULL)
+		return;
+	if (!asker->has_request)
 		ledger_break(
 			ledger, "hop %u forwards for a stranger (node %u)", hop, asker->place.node);
+	if (r != NULL && !place_is_equal(r->first[hop].place, asker->place))
+		ledger_break(ledger, "hop %u forwards a copy for another (node %u)", hop,
+			asker->place.node);
 }
 
 /* ---- Packet numbers. */

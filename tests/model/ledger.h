@@ -8,7 +8,9 @@
  * did not ask, at most 3 bytes for one to the first who presented a request, at most as much as it
  * got to others, as long as they have shown no id of a flow, and to who only showed such an id one
  * datagram a second and flow; nothing is forwarded for who presented no request, nor what follows a
- * request for who was not the first to present it; no packet number is used twice under a key.
+ * request for who was not the first to present it; who is first and has shown the epoch's id is the
+ * only one whose copies are answered; an answer is made once; no packet number is used twice under
+ * a key.
  */
 #include "chain/wire_request.h"
 #include "tests/model/network.h"
@@ -43,6 +45,8 @@ uint64_t ledger_n_delivered(const struct ledger *ledger, bool is_up);
 
 /** ledger_ask() - the client has sealed @request, with its extension. */
 void ledger_ask(struct ledger *ledger, struct bytes request);
+/** ledger_respond() - a hop has made its answer to @r: @fid names the epoch. */
+void ledger_respond(struct ledger *ledger, const uint8_t r[WIRE_REQUEST], uint64_t fid);
 /** ledger_is_request() - whether @data begins with a request that was sealed. */
 bool ledger_is_request(const struct ledger *ledger, struct bytes data);
 /** ledger_restart() - @hop has forgotten everything but its replay store. */

@@ -82,6 +82,16 @@ int __wrap_wire_request_encode(const struct wire_request *request, enum wire_tra
 	return n;
 }
 
+int __real_wire_response_encode(const struct wire_response *response, const uint8_t r[WIRE_REQUEST],
+	const struct wire_key *key, const uint8_t nonce[SEAL_NONCE], uint8_t to[WIRE_RESPONSE_MAX]);
+int __wrap_wire_response_encode(const struct wire_response *response, const uint8_t r[WIRE_REQUEST],
+	const struct wire_key *key, const uint8_t nonce[SEAL_NONCE], uint8_t to[WIRE_RESPONSE_MAX])
+{
+	if (planted.ledger != NULL && response->status == STATUS_OK)
+		ledger_respond(planted.ledger, r, response->val);
+	return __real_wire_response_encode(response, r, key, nonce, to);
+}
+
 bool __real_window_is_fresh(const struct window *window, uint64_t number);
 bool __wrap_window_is_fresh(const struct window *window, uint64_t number)
 {

@@ -161,6 +161,12 @@ static void trouble(struct play *play)
 		talk(play, gap_ms, gap_ms);
 }
 
+static void set_jitter(struct play *play, uint32_t ms)
+{
+	for (unsigned i = 0; i <= play->world->options.n_hops; i++)
+		network_link(play->world->network, (uint8_t)i)->jitter_ms = ms;
+}
+
 /* Without faults nothing is lost, from when the flow is there: not through new epochs, and not when
  * 1,000 datagrams overtake each other. */
 static void calm(struct play *play)
@@ -175,12 +181,14 @@ static void calm(struct play *play)
 		n_up[i] = ledger_n_written(world->ledger, i, true);
 		n_down[i] = ledger_n_written(world->ledger, i, false);
 	}
-	talk(play, is_long ? 150000 : 2000, is_long ? 250 : 20);
+	set_jitter(play, is_long ? 60 : 0);
+	talk(play, is_long ? 150000 : 2000, is_long ? 50 : 20);
 	network_impair(world->network, true); /* links are good: but for the burst's order */
 	if (one_in(play, 4))
 		burst(play);
 	network_impair(world->network, false);
-	world_run(world, world_now(world) + 600);
+	world_run(world, world_now(world) + 1500);
+	set_jitter(play, 0);
 	for (uint8_t i = 0; i < world->options.n_apps; i++) {
 		ledger_demand_all(world->ledger, i, true, n_up[i]);
 		ledger_demand_all(world->ledger, i, false, n_down[i]);
