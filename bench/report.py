@@ -26,12 +26,10 @@ NOTES = """\
 * Idle: growth of resident memory per connection after a warm-up, {idle} connections (stunnel, which has a thread for
   each: at most 500), each of which carried one byte each way.
 * UDP: "packets" are round trips through an echoing origin, from {flows} plain sockets (recvmmsg, sendmmsg, no GSO),
-  which keep so many datagrams outstanding; of {depths} outstanding the best counts that loses no more
-  than 0.1 %.
+  which keep a number of datagrams outstanding: of {depths} the best counts that loses no more than 0.1 %.
   "40,000/s" is what goes in at a steady rate; lost is what has no answer half a second later. Payload of ours is
   encrypted end to end. nginx: one worker, `reuseport`, 4 MiB buffers on the listening socket. shadowsocks-libev keeps
-  no more than 512 flows. Each idle flow carried two datagrams each way, one
-  after the other, {pending} s earlier.
+  no more than 512 flows. Each idle flow carried two datagrams each way, one after the other, {pending} s earlier.
 * Ratios are taken within a round (a round measures one thing through every stack in turn): median, and range."""
 
 
@@ -39,7 +37,8 @@ def render(result):
     parts = [head(result), goals.render(result), bulk(result), exchanges(result), idle(result), hop_cost(result),
              udp(result), udp_idle(result),
              "## How to read this\n\n" + NOTES.format(
-                 idle=f"{result['settings']['idle']:,}", flows=datagrams.FLOWS, depths=", ".join(f"{d:,}" for d in datagrams.DEPTHS),
+                 idle=f"{result['settings']['idle']:,}", flows=datagrams.FLOWS,
+                 depths=", ".join(f"{d:,}" for d in datagrams.DEPTHS),
                  pending=datagrams.PENDING_S), troubles(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
