@@ -35,7 +35,8 @@ struct request {
 		uint32_t process; /* of the hop; 0 = never came */
 		uint64_t at_ms;
 		struct place place;
-		bool is_bound; /* has shown the id */
+		bool is_shown; /* somebody has shown the id */
+		bool is_bound; /* and it was the one at @place */
 	} first[NETWORK_NODES];
 	uint64_t fid; /* what the hop calls the epoch; 0 = not answered */
 };
@@ -228,8 +229,11 @@ static void bind_epoch(
 		struct request *r = &ledger->requests[i];
 		if (r->fid != fid || r->first[hop].process != ledger->processes[hop])
 			continue;
-		if (!packet->is_damaged && place_is_equal(r->first[hop].place, packet->from))
-			r->first[hop].is_bound = true;
+		/* Where another may have been earlier, nobody knows. */
+		if (!r->first[hop].is_shown)
+			r->first[hop].is_bound = !packet->is_damaged &&
+						 place_is_equal(r->first[hop].place, packet->from);
+		r->first[hop].is_shown = true;
 		return;
 	}
 }
@@ -254,6 +258,7 @@ void ledger_restart(struct ledger *ledger, uint8_t hop)
 {
 	ledger->processes[hop]++;
 	ledger->n_askers[hop] = 0;
+	ledger->n_hints[hop] = 0;
 }
 
 static struct asker *find_asker(struct ledger *ledger, uint8_t hop, struct place place)

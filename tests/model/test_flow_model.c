@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define N_SEEDS       300
-#define N_PLANT_SEEDS 60 /* a planted mistake is seen within so many */
+#define N_TIMES       65536 /* what is told of */
+#define N_PLANT_SEEDS 60    /* a planted mistake is seen within so many */
 
 static struct scenario running;
 
@@ -61,7 +62,7 @@ static bool run(uint64_t seed, bool is_calm, enum plant plant, struct scenario_r
 /* ---- Recovery. */
 
 struct times {
-	uint32_t ms[4096];
+	uint32_t ms[N_TIMES];
 	size_t n;
 };
 
@@ -99,7 +100,7 @@ static void run_all(bool is_calm, uint64_t n_seeds)
 		cr_expect(run(seed, is_calm, PLANT_NOTHING, &result), "seed %llu, %u hops: %s",
 			(unsigned long long)seed, result.n_hops, result.broken);
 		n_delivered += result.n_delivered;
-		for (unsigned i = 0; i < result.n_apps && t->n < 4096; i++) {
+		for (unsigned i = 0; i < result.n_apps && t->n < N_TIMES; i++) {
 			t->ms[t->n++] = result.recovery_ms[i];
 			if (result.recovery_ms[i] > 5000)
 				fprintf(stderr, "flow model: seed %llu: %u ms, %u hops\n",
