@@ -5,6 +5,8 @@
 
 #include "chain/flow_state.h"
 
+#define DATAGRAM_MAX 65507 /* of UDP over IP4 */
+
 #define NAME_INLINE 15 /* longer names travel in the extension of R */
 #define TLV_HEADER  3
 
@@ -110,6 +112,13 @@ size_t flow_client_room(const struct flow_client *flow, enum wire_form form)
 	return least(room, least(link, flow->exit_limit));
 }
 
+/* What a datagram may carry at most: above flow_client_room() it goes in fragments, as UDP does. */
+static size_t limit_of(const struct flow_client *f, enum wire_form form)
+{
+	size_t most = DATAGRAM_MAX - wire_datagram_overhead(form, f->n_hops, 0);
+	return least(most, least(f->link_limit, f->exit_limit));
+}
+
 /* ---- up ---- */
 
 static void count_sent(struct flow_client *f, struct flow_epoch *e, size_t len)
@@ -137,7 +146,7 @@ static enum flow_client_verdict send_now(
 	enum wire_form form = f->current != NULL ? WIRE_FORM_S : WIRE_FORM_P;
 	if (f->state == FLOW_FAILED)
 		return FLOW_CLIENT_FAILED;
-	if (data.len > flow_client_room(f, form)) {
+	if (data.len > limit_of(f, form)) {
 		f->counters.n_too_long++;
 		return FLOW_CLIENT_TOO_LONG;
 	}

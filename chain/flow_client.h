@@ -50,7 +50,7 @@ void flow_client_free(struct flow_client *flow); /* wipes. NULL ok */
 
 enum flow_client_verdict {
 	FLOW_CLIENT_SENT,
-	FLOW_CLIENT_TOO_LONG, /* above flow_client_room() of every form now possible: dropped */
+	FLOW_CLIENT_TOO_LONG, /* no datagram can carry it, or a hop said so (MSGSIZE): dropped */
 	FLOW_CLIENT_FAILED,   /* the flow has failed: dropped */
 };
 /** flow_client_send() - one datagram of the application's; sends it in the form the flow's state
@@ -70,8 +70,8 @@ uint64_t flow_client_due_ms(const struct flow_client *flow);
 /** flow_client_rest() - lets go of cipher contexts; for flows that are quiet. */
 void flow_client_rest(struct flow_client *flow);
 
-/** flow_client_room() - largest payload that @form carries now: the link's MTU, and what MSGSIZE
- * said. */
+/** flow_client_room() - largest payload that @form carries unfragmented: the link's MTU, and what
+ * MSGSIZE said. */
 size_t flow_client_room(const struct flow_client *flow, enum wire_form form);
 
 struct flow_client_counters {

@@ -143,9 +143,13 @@ static bool parse_items(struct flow_client *f, struct bytes *from, struct arriva
 		return true;
 	if (from->len == 0)
 		return false;
-	if (read_block(f, (size_t)f->n_hops - 1, from, &a->down) && a->down.status == STATUS_OK)
+	bool is_block = read_block(f, (size_t)f->n_hops - 1, from, &a->down);
+	if (is_block && a->down.status == STATUS_OK)
 		return true;
-	f->counters.n_junk++;
+	if (is_block && from->len == 0)
+		on_status(f, (size_t)f->n_hops - 1, &a->down);
+	else
+		f->counters.n_junk++;
 	return false;
 }
 

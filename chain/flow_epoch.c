@@ -243,7 +243,8 @@ static enum flow_answer keep_answer(struct flow_epoch *e, const struct wire_key 
 		return FLOW_ANSWER_BROKEN;
 	}
 	memcpy(copy, s.ptr, s.len);
-	e->setup->answers[i] = (struct answer){ copy, s.len };
+	e->setup->answers[i].bytes = copy;
+	e->setup->answers[i].len = s.len;
 	e->setup->heard_ms = now_ms;
 	e->answered |= (uint16_t)(1u << i);
 	if (is_exit) {

@@ -75,6 +75,7 @@ static void on_data(struct flow_stream *f, struct bytes data)
 	bool is_gone = false;
 	struct bytes datagram;
 	int result;
+	/* cppcheck-suppress autoVariables ; who frees @f tells it, who comes back resets it */
 	f->ret_is_gone = &is_gone;
 	while ((result = wire_frames_next(&f->frames, &data, &datagram)) == 1) {
 		f->ops->deliver(datagram, f->owner);

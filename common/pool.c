@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,8 +58,9 @@ static size_t capacity(const struct pool *pool)
 /* Twice the size is mapped and what lies around the aligned half goes back. */
 static struct chunk *open_chunk(struct pool *pool)
 {
-	uint8_t *at =
-		mmap(NULL, 2 * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	/* cppcheck-suppress invalidFunctionArg ; memory without a file has descriptor -1 */
+	uint8_t *at = mmap(NULL, 2 * CHUNK, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (at == MAP_FAILED)
 		return NULL;
 	size_t n_before = (CHUNK - (uintptr_t)at % CHUNK) % CHUNK;
@@ -95,7 +97,8 @@ static void give(struct pool *pool, void *object)
 	chunk->given_back = slot;
 	if (chunk->n_used-- == capacity(pool))
 		DL_APPEND(pool->open, chunk);
-	if (chunk->n_used > 0 || pool->open->next == NULL)
+	bool is_last = pool->open == chunk && chunk->next == NULL;
+	if (chunk->n_used > 0 || is_last)
 		return; /* one stays */
 	DL_DELETE(pool->open, chunk);
 	munmap(chunk, CHUNK);

@@ -124,10 +124,11 @@ static const struct udp_ops upstream_ops = {
 static void on_opened(const struct udp_target_result *result, void *owner)
 {
 	struct upstream *u = owner;
+	struct hop_datagrams *d = u->datagrams;
 	u->target = NULL;
 	u->udp = result->udp;
-	hop_flow_opened(u->flow, &result->outcome, now_ms(u->datagrams), loop_wall_ms());
-	keep_ticking(u->datagrams);
+	hop_flow_opened(u->flow, &result->outcome, now_ms(d), loop_wall_ms()); /* may free @u */
+	keep_ticking(d);
 }
 
 static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *entry, void *owner)

@@ -346,8 +346,8 @@ void hop_pass_up(struct hop_flow *flow, struct hop_epoch *epoch, const struct ho
 static void on_wrong_source(struct hop_epoch *e, const struct hop_path *from, size_t len)
 {
 	e->flow->flows->counters.n_wrong_source++;
-	if (len >= 2 * WIRE_BLOCK && e->flow->valid != NULL &&
-		!hop_path_is_equal(&e->flow->valid->bound, from))
+	if (len >= 2 * WIRE_BLOCK &&
+		(e->flow->valid == NULL || !hop_path_is_equal(&e->flow->valid->bound, from)))
 		hint(e->flow, FLOW_HINT_RESETUP, STATUS_RESETUP, 0, from);
 }
 
