@@ -81,7 +81,11 @@ static void log_end(const struct udp_flow *f, const char *end)
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
 	const struct access_ingress *in = f->at->ingress;
 	struct chain_datagram_counters n = chain_datagram_counters(f->datagram);
-	if (in->worker->options->logs_connections)
+	/* Each datagram of a new source port can push out a flow: those lines have a limit. */
+	if (in->worker->options->logs_connections && strcmp(end, "evicted") == 0)
+		LOG_LIMITED(LOG_LEVEL_INFO, "evicted flow=%u.%" PRIu32 " from=%s",
+			in->worker->i_worker, f->id, addr_sock_print(&f->client, from));
+	else if (in->worker->options->logs_connections)
 		LOG_INFO("closed flow=%u.%" PRIu32 " from=%s target=%s up=%" PRIu64 " down=%" PRIu64
 			 " age_ms=%" PRIu64 " via=%s end=%s",
 			in->worker->i_worker, f->id, addr_sock_print(&f->client, from),

@@ -144,15 +144,27 @@ static void on_flow_status(uint8_t status, void *owner)
 	d->ops->on_status(status, d->owner);
 }
 
+static void send_waiting(struct bytes data, void *owner);
+
+/* The stream on trial is not wanted: what waited for it goes as datagrams. */
+static void end_trial(struct chain_datagram *d)
+{
+	struct waiting waiting = { 0 };
+	if (d->stream != NULL)
+		waiting = flow_stream_take_waiting(d->stream);
+	flow_stream_free(d->stream);
+	d->stream = NULL;
+	waiting_flush(&waiting, send_waiting, d);
+}
+
 static void on_flow_open(void *owner)
 {
 	struct chain_datagram *d = owner;
 	d->is_open = true;
 	flow_link_is_heard(d->link);
 	loop_timer_stop(loop_of(d), &d->probe);
-	flow_stream_free(d->stream);
-	d->stream = NULL;
 	chain_client_set_udp_path(d->client, CHAIN_UDP_WORKS);
+	end_trial(d);
 }
 
 static void on_flow_fail(const struct chain_error *error, void *owner)
@@ -217,8 +229,7 @@ static void on_stream_fail(const struct chain_error *error, void *owner)
 	struct chain_datagram *d = owner;
 	const struct chain_spec *spec = chain_client_spec(d->client);
 	if (d->state != STATE_STREAM) { /* on trial: datagrams may still come through */
-		flow_stream_free(d->stream);
-		d->stream = NULL;
+		end_trial(d);
 		return;
 	}
 	if (spec->udp == CHAIN_UDP_AUTO)
@@ -250,11 +261,12 @@ static void on_probe(struct timer *timer)
 static enum flow_client_verdict send_now(struct chain_datagram *d, struct bytes data)
 {
 	enum flow_client_verdict verdict;
-	if (d->stream != NULL) {
-		if (!flow_stream_send(d->stream, data))
-			d->counters.n_waiting++;
+	if (d->stream != NULL && flow_stream_send(d->stream, data))
 		return FLOW_CLIENT_SENT;
-	}
+	if (d->state == STATE_STREAM) {
+		d->counters.n_waiting++;
+		return FLOW_CLIENT_SENT;
+	} /* else on trial: what it cannot hold goes as a datagram */
 	bool is_first = d->n_epochs == 0;
 	verdict = flow_client_send(d->flow, data, loop_now_ms(loop_of(d)), loop_wall_ms());
 	settle(d);

@@ -203,6 +203,8 @@ void flow_link_start(struct flow_link *link)
 
 void flow_link_send(struct flow_link *link, struct bytes datagram)
 {
+	if (link->udp == NULL && now_of(link) - link->opened_at_ms >= REOPEN_MS)
+		(void)!open_socket(link); /* there may be a way again */
 	if (link->udp != NULL)
 		udp_send(link->udp, NULL, NULL, datagram, bytes_of(NULL, 0));
 }

@@ -83,8 +83,13 @@ static void on_data(struct flow_stream *f, struct bytes data)
 			return;
 	}
 	f->ret_is_gone = NULL;
-	if (result != 0)
+	if (result != 0) { /* no orderly end of what is broken */
+		stream_drop(f->stream);
+		f->stream = NULL;
+		wire_frames_deinit(&f->frames);
+		f->is_blocked = false;
 		on_end(f, result);
+	}
 }
 
 static void write_frame(struct bytes data, void *owner)
@@ -131,7 +136,6 @@ static void on_built(struct stream *stream, const struct chain_error *error, voi
 	struct flow_stream *f = owner;
 	f->session = NULL;
 	if (error != NULL) {
-		waiting_deinit(&f->waiting);
 		f->ops->on_fail(error, f->owner);
 		return;
 	}
@@ -186,4 +190,11 @@ bool flow_stream_send(struct flow_stream *flow, struct bytes data)
 		return waiting_add(&flow->waiting, data);
 	write_frame(data, flow);
 	return true;
+}
+
+struct waiting flow_stream_take_waiting(struct flow_stream *flow)
+{
+	struct waiting waiting = flow->waiting;
+	flow->waiting = (struct waiting){ 0 };
+	return waiting;
 }

@@ -8,6 +8,7 @@
  */
 #include "chain/error.h"
 #include "chain/session.h"
+#include "chain/waiting.h"
 
 #define FLOW_STREAM_BRIEF_MS 1000 /* a stream that ends sooner has failed */
 
@@ -30,5 +31,7 @@ NODISCARD int flow_stream_build(struct flow_stream *flow);
 /** flow_stream_send() - @data of at most 65507 bytes; builds the stream if there is none; copied
  * where it has to wait. Return: false if it was dropped. */
 bool flow_stream_send(struct flow_stream *flow, struct bytes data);
+/** flow_stream_take_waiting() - what waits for the stream is the caller's from now on. */
+struct waiting flow_stream_take_waiting(struct flow_stream *flow);
 
 #endif

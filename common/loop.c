@@ -50,7 +50,7 @@ uint64_t loop_clock_us(void)
 
 uint64_t loop_wall_ms(void)
 {
-	return clock_ms(CLOCK_REALTIME);
+	return clock_ms(CLOCK_REALTIME_COARSE);
 }
 
 uint64_t loop_now_ms(const struct loop *loop)

@@ -34,7 +34,7 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 /** loop_clock_us() - CLOCK_MONOTONIC now, in us. */
 uint64_t loop_clock_us(void);
-/** loop_wall_ms() - CLOCK_REALTIME now, unix ms. */
+/** loop_wall_ms() - CLOCK_REALTIME, unix ms, at most one tick of the kernel (10 ms) old. */
 uint64_t loop_wall_ms(void);
 
 /* Timers: after @delay_ms from now. */

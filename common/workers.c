@@ -133,7 +133,6 @@ static void *run_thread(void *arg)
 	if (error == 0) {
 		loop_run(w->loop);
 		w->is_drained = true;
-		finish_worker(w);
 	}
 	atomic_fetch_sub(&all->n_running, 1);
 	loop_wake(all->worker[0].loop); /* lives until this thread is joined */
@@ -241,6 +240,9 @@ int workers_run(unsigned n_workers, uint64_t drain_ms, const struct workers_ops 
 		loop_run(first->loop);
 	for (unsigned i = 1; i < all->n_started; i++)
 		pthread_join(all->worker[i].thread, NULL);
+	for (unsigned i = 1; i < all->n_started; i++)
+		finish_worker(&all->worker[i]); /* only now: a closed socket moves the flows of its
+						   group */
 	finish_worker(first);
 	if (all->n_started > 0)
 		loop_timer_stop(first->loop, &all->drain_timer);

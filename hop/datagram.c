@@ -72,7 +72,7 @@ static void on_tick(struct timer *timer)
 		(struct hop_datagrams *)((char *)timer - offsetof(struct hop_datagrams, tick));
 	hop_flows_run(d->flows, now_ms(d));
 	keep_ticking(d);
-	if (d->is_draining && hop_flows_count(d->flows) == 0)
+	if (d->is_draining && hop_flows_count_open(d->flows) == 0)
 		d->worker->on_session_end(d->worker); /* may be the worker's last act */
 }
 
@@ -312,7 +312,7 @@ void hop_datagrams_stop(struct hop_datagrams *datagrams)
 
 uint32_t hop_datagrams_count(const struct hop_datagrams *datagrams)
 {
-	return hop_flows_count(datagrams->flows);
+	return hop_flows_count_open(datagrams->flows);
 }
 
 static void log_counters(const struct hop_datagrams *d)

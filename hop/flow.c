@@ -74,12 +74,31 @@ static void held_add(
 	held->n_bytes += rest.len;
 }
 
+static void hint(struct hop_flow *f, enum hop_hint kind, uint8_t status, uint16_t value,
+	const struct hop_path *only);
+
+/* Whether @len more bytes may go to the bound address: always, unless its proof may have been made
+ * by another one that got S; then the client is asked for an R that only it presents. */
+static bool spend_bound(struct hop_flow *f, size_t len)
+{
+	struct hop_epoch *e = f->valid;
+	if (!e->is_shared)
+		return true;
+	if (e->n_out + len <= 3 * e->n_in) {
+		e->n_out += len;
+		return true;
+	}
+	f->flows->counters.n_amplification++;
+	hint(f, FLOW_HINT_RESETUP, STATUS_RESETUP, 0, &e->bound);
+	return false;
+}
+
 /* Whether @len more bytes may go to an address that has not proved that it receives. */
 static bool spend(struct hop_flow *f, struct hop_epoch *e, struct hop_source *source, size_t len)
 {
 	uint64_t factor = source == &e->handshake->sources[0] ? 3 : 1;
 	if ((f->valid != NULL && hop_path_is_equal(&f->valid->bound, &source->path)))
-		return true;
+		return spend_bound(f, len);
 	if (source->n_out + len > factor * source->n_in) {
 		f->flows->counters.n_amplification++;
 		return false;
@@ -136,7 +155,7 @@ static void reply(struct hop_flow *f, struct bytes d, struct bytes rest)
 	}
 	if (!is_sent && rest.len > WIRE_BLOCK)
 		held_add(f, &f->late, NULL, rest);
-	if (f->valid != NULL && !is_bound_listed)
+	if (f->valid != NULL && !is_bound_listed && spend_bound(f, d.len + rest.len))
 		o->ops->send_down(&f->valid->bound, d, rest, o->owner);
 }
 
@@ -366,6 +385,8 @@ static void on_block(struct hop_epoch *e, struct hop_source *source, const struc
 	}
 	if (source != NULL)
 		source->n_in += in.len;
+	if (is_proved && hop_path_is_equal(&e->bound, from))
+		e->n_in += in.len;
 	if (!f->is_open) {
 		if (!f->is_answer)
 			held_add(f, &f->held, from, f->is_exit ? in : rest);
@@ -458,6 +479,7 @@ static void become_answer(struct hop_flow *f)
 	const struct hop_flows_options *o = &f->flows->options;
 	flow_name_remove(f->flows->table, &f->name);
 	f->is_answer = true;
+	f->flows->n_answers++;
 	hop_held_free(f->held);
 	f->held = NULL;
 	f->is_admitted = false;
@@ -517,6 +539,11 @@ const struct hop_flow_counters *hop_flows_counters(const struct hop_flows *flows
 uint32_t hop_flows_count(const struct hop_flows *flows)
 {
 	return flow_table_count(flows->table);
+}
+
+uint32_t hop_flows_count_open(const struct hop_flows *flows)
+{
+	return flow_table_count(flows->table) - flows->n_answers;
 }
 
 void *hop_flow_data(const struct hop_flow *flow)

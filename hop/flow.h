@@ -74,6 +74,8 @@ void hop_flows_free(struct hop_flows *flows);
 void hop_flows_end(struct hop_flows *flows); /* every flow, now */
 const struct hop_flow_counters *hop_flows_counters(const struct hop_flows *flows);
 uint32_t hop_flows_count(const struct hop_flows *flows);
+/** hop_flows_count_open() - without those that only answer copies: what a drain waits for. */
+uint32_t hop_flows_count_open(const struct hop_flows *flows);
 
 /** hop_flows_receive() - a datagram from @from; it may be overwritten. */
 void hop_flows_receive(struct hop_flows *flows, const struct hop_path *from, uint8_t *datagram,

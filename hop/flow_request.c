@@ -144,6 +144,26 @@ static bool has_sender_port(const struct incoming *i)
 	return addr_sock_port(&i->from->peer) >= PRIVILEGED_PORT;
 }
 
+/* S without a place in the table: a copy of R then gets silence, a new R another S. */
+static void answer_once(struct incoming *i, struct wire_response *response, struct bytes tail)
+{
+	const struct hop_flows_options *o = &i->flows->options;
+	uint8_t bytes[WIRE_RESPONSE_MAX], nonce[SEAL_NONCE];
+	if (i->status != STATUS_VERSION && i->plain.bytes[1] != WIRE_CMD_UDP)
+		response->val = i->flows->wall_ms;
+	seal_random(nonce, sizeof nonce);
+	int n = wire_response_encode(response, i->in.ptr, i->entry->key->key, nonce, bytes);
+	if (n > 0)
+		o->ops->send_down(i->from, bytes_of(bytes, (size_t)n), tail, o->owner);
+}
+
+/* Answers wait for copies in a quarter of the table at most, and push nothing out of it. */
+static bool has_room_for_answer(const struct hop_flows *flows)
+{
+	uint32_t max = flows->options.max_flows;
+	return flow_table_count(flows->table) < max && flows->n_answers < (max + 3) / 4;
+}
+
 /* ECHO, and every refusal: S alone now and on every copy, kept without a flow's name. */
 static void answer(struct incoming *i)
 {
@@ -152,10 +172,20 @@ static void answer(struct incoming *i)
 	bool is_echo = i->status == STATUS_OK;
 	if (is_echo && !has_sender_port(i))
 		return;
-	struct hop_flow *f = hop_flow_new(i->flows, i->entry);
-	if (f == NULL)
+	if (is_echo)
+		tail = bytes_of(i->in.ptr + r.len, i->in.len - r.len);
+	struct hop_flow *f =
+		has_room_for_answer(i->flows) ? hop_flow_new(i->flows, i->entry) : NULL;
+	if (f == NULL) {
+		answer_once(i, &response, tail);
 		return;
+	}
 	f->is_answer = true;
+	i->flows->n_answers++;
+	if (hop_flow_list(f) != 0) {
+		hop_flow_end(f, "limit");
+		return;
+	}
 	f->pending = hop_epoch_new(f, &i->request, r);
 	if (f->pending == NULL || hop_source_add(f->pending->handshake, i->from) == NULL) {
 		hop_flow_end(f, "memory");
@@ -169,8 +199,6 @@ static void answer(struct incoming *i)
 	}
 	h->n_arrivals = h->sources[0].n_copies = 1;
 	h->sources[0].n_in = i->in.len;
-	if (is_echo)
-		tail = bytes_of(i->in.ptr + r.len, i->in.len - r.len);
 	hop_send_response(f->pending, &h->sources[0], tail);
 }
 
@@ -251,6 +279,10 @@ static struct hop_epoch *begin_epoch(struct incoming *i, struct hop_flow *f)
 	h->n_arrivals = h->sources[0].n_copies = 1;
 	h->sources[0].n_in = i->in.len;
 	hop_epoch_drop(f->pending);
+	if (f->is_exit) { /* sealed under the one before: nobody opens it any more */
+		hop_held_free(f->late);
+		f->late = NULL;
+	}
 	f->pending = e;
 	return e;
 }
@@ -263,6 +295,10 @@ static void renew(struct incoming *i, struct hop_flow *f)
 	if (is_stale(i, f)) {
 		i->flows->counters.n_clock++;
 		return;
+	}
+	if (!rate_take(&i->entry->limits->connects, i->flows->now_ms)) {
+		i->flows->counters.n_quota++;
+		return; /* a refusal would end what works; the client tries again */
 	}
 	struct hop_epoch *e = begin_epoch(i, f);
 	if (e == NULL) {
@@ -285,7 +321,16 @@ static void begin(struct incoming *i, const uint8_t name[static WIRE_KID + sizeo
 	struct bytes rest = bytes_of(i->in.ptr + length_of(i), i->in.len - length_of(i));
 	struct hop_flow *f = hop_flow_new(i->flows, i->entry);
 	if (f == NULL) {
-		refuse(i, STATUS_LIMIT, 0);
+		refuse(i, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
+		return;
+	}
+	uint8_t status = (uint8_t)o->ops->admit(f, i->entry, o->owner);
+	f->is_admitted = status == STATUS_OK;
+	if (status == STATUS_OK && hop_flow_list(f) != 0)
+		status = STATUS_LIMIT;
+	if (status != STATUS_OK) {
+		hop_flow_end(f, "refused");
+		refuse(i, status, 0);
 		return;
 	}
 	f->fid_c = i->request.fid;
@@ -298,14 +343,10 @@ static void begin(struct incoming *i, const uint8_t name[static WIRE_KID + sizeo
 		refuse(i, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
 		return;
 	}
-	uint8_t status = (uint8_t)o->ops->admit(f, i->entry, o->owner);
-	f->is_admitted = status == STATUS_OK;
-	struct hop_epoch *e = f->is_admitted ? begin_epoch(i, f) : NULL;
+	struct hop_epoch *e = begin_epoch(i, f);
 	if (e == NULL) {
-		uint8_t detail = f->is_admitted ? i->detail : 0;
-		status = f->is_admitted ? i->status : status;
 		hop_flow_end(f, "refused");
-		refuse(i, status, detail);
+		answer(i);
 		return;
 	}
 	hop_pass_up(f, e, i->from, rest);

@@ -21,11 +21,13 @@ struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *e
 		return NULL;
 	f->flows = flows;
 	f->entry = entry;
-	if (flow_add(flows->table, &f->flow, HOP_FLOW_UNREPLIED_MS, flows->now_ms) != 0) {
-		pool_give(flows->flow_pool, f);
-		return NULL;
-	}
 	return f;
+}
+
+int hop_flow_list(struct hop_flow *flow)
+{
+	struct hop_flows *flows = flow->flows;
+	return flow_add(flows->table, &flow->flow, HOP_FLOW_UNREPLIED_MS, flows->now_ms);
 }
 
 void hop_held_free(struct hop_held *held)
@@ -38,6 +40,10 @@ void hop_held_free(struct hop_held *held)
 void hop_flow_end(struct hop_flow *flow, const char *why)
 {
 	const struct hop_flows_options *o = &flow->flows->options;
+	if (flow->is_admitted)
+		o->ops->close(flow, why, o->owner); /* may ask for the peer */
+	if (flow->is_answer)
+		flow->flows->n_answers--;
 	hop_epoch_drop(flow->pending);
 	hop_epoch_drop(flow->valid);
 	hop_epoch_drop(flow->old);
@@ -45,8 +51,6 @@ void hop_flow_end(struct hop_flow *flow, const char *why)
 	hop_held_free(flow->late);
 	flow_name_remove(flow->flows->table, &flow->name);
 	flow_remove(flow->flows->table, &flow->flow);
-	if (flow->is_admitted)
-		o->ops->close(flow, why, o->owner);
 	pool_give(flow->flows->flow_pool, flow);
 }
 
@@ -84,6 +88,8 @@ struct hop_source *hop_source_add(struct hop_handshake *h, const struct hop_path
 	if (!f->is_answer) {
 		uint8_t len = hop_source_print(&from->peer, f->fid_c, text);
 		struct flow_name *taken = flow_find(table, FLOW_BY_SOURCE, text, len);
+		if (taken != NULL && ((struct hop_flow *)taken->flow)->entry->kid != f->entry->kid)
+			return NULL; /* another user's */
 		if (taken != NULL)
 			flow_name_remove(table, taken);
 		if (flow_name_add(table, &f->flow, &source->name, FLOW_BY_SOURCE, text, len) != 0)
@@ -249,9 +255,10 @@ static void on_handshake_due(struct timer *timer)
 	uint64_t overlap_ms = e->validated_ms + FLOW_OVERLAP_MS;
 	bool is_known = now_ms < known_ms;
 	if (e->validated_ms == 0) {
-		hop_epoch_drop(e);
 		if (f->valid == NULL)
 			hop_flow_end(f, f->is_answer ? "answered" : "not-confirmed");
+		else
+			hop_epoch_drop(e);
 		return;
 	}
 	if (now_ms >= overlap_ms) {
@@ -333,6 +340,10 @@ void hop_epoch_prove(struct hop_epoch *epoch, const struct hop_path *from)
 	f->valid = epoch;
 	f->pending = NULL;
 	epoch->bound = *from;
+	const struct hop_source *source = hop_source_find(epoch->handshake, from);
+	epoch->is_shared = epoch->handshake->n_sources > 1;
+	epoch->n_in = source != NULL ? source->n_in : 0;
+	epoch->n_out = source != NULL ? source->n_out : 0;
 	epoch->validated_ms = now_ms > 0 ? now_ms : 1;
 	flow_confirm(f->flows->table, &f->flow);
 	timer_start(wheel_of(f), &epoch->handshake->timer,

@@ -81,9 +81,12 @@ struct hop_epoch {
 	struct hop_flow *flow;
 	struct flow_name name; /* FLOW_BY_FID */
 	uint64_t fid;
-	uint64_t stamp_ms, accepted_ms;  /* R's own clock; ours */
-	uint64_t validated_ms;           /* 0 = pending */
-	struct hop_path bound;           /* once validated */
+	uint64_t stamp_ms, accepted_ms; /* R's own clock; ours */
+	uint64_t validated_ms;          /* 0 = pending */
+	struct hop_path bound;          /* once validated */
+	uint64_t n_in, n_out;           /* of bound, if is_shared */
+	bool is_shared; /* others presented R too: S may have gone to one, the proof come in the
+			   name of another. The limit stays */
 	struct hop_handshake *handshake; /* NULL once R is forgotten */
 	struct hop_seal *seal;           /* exit, once S is made */
 };
@@ -133,6 +136,7 @@ struct hop_flows {
 	struct flow_table *table;
 	struct hop_keys *hot, *cold; /* awake; hot: the longest so first */
 	unsigned n_hot;
+	uint32_t n_answers; /* flows that only answer */
 	struct timer rest;
 	struct pool *flow_pool, *epoch_pool, *handshake_pool, *seal_pool, *keys_pool;
 	struct hop_flow_counters counters;
@@ -141,8 +145,10 @@ struct hop_flows {
 };
 #define FLOW_SCRATCH (65536 + 64)
 
-/** hop_flow_new() - listed, without epoch. NULL: at the cap or without memory. */
+/** hop_flow_new() - neither listed nor with an epoch. NULL without memory. */
 struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *entry);
+/** hop_flow_list() - once it may have a place: another one may lose it. Return: 0, ERR_AGAIN. */
+NODISCARD int hop_flow_list(struct hop_flow *flow);
 void hop_held_free(struct hop_held *held); /* NULL ok */
 /** hop_flow_end() - drops everything, tells the owner, frees. */
 void hop_flow_end(struct hop_flow *flow, const char *why);

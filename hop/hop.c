@@ -67,7 +67,7 @@ static void on_accept(struct stream *stream, const union addr_sock *peer, void *
 
 static void close_listeners(struct server *server)
 {
-	for (size_t i = 0; i < server->hop->options->n_listen; i++) {
+	for (size_t i = 0; server->listeners != NULL && i < server->hop->options->n_listen; i++) {
 		listener_close(server->listeners[i]);
 		server->listeners[i] = NULL;
 	}
@@ -183,6 +183,10 @@ static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_w
 	int error = server->listeners == NULL ? ERR_NOMEM : make_worker(server, loop, i_worker);
 	if (error == 0)
 		error = open_listeners(server);
+	if (error != 0 && server->worker.loop == NULL) {
+		free(server); /* nothing was made */
+		return error;
+	}
 	if (error != 0) {
 		finish(server);
 		return error;

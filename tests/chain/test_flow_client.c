@@ -198,8 +198,10 @@ static void read_datagram(struct bytes from, struct seen *seen)
 	for (size_t i = 0; i < n; i++) {
 		const struct wire_mask *mask = key_of(i)->mask;
 		bool is_block = from.len >= 32 && wire_up_decode(mask, from.ptr, &up);
-		bool is_mine = is_block &&
-			       ((up.flags & WIRE_UP_PROV) != 0 ? w->hops[i].fid_c == up.fid : true);
+		bool is_mine =
+			is_block && ((up.flags & WIRE_UP_PROV) != 0 ? w->hops[i].fid_c == up.fid
+								    : up.number < 1u << 26);
+		/* a salt that decrypts to a block has a random number, almost never so small */
 		if (!is_mine) {
 			size_t len = read_request(i, from);
 			seen->items[i] = 'R';

@@ -20,14 +20,15 @@ struct world {
 	struct hop_users *users;
 	struct replay *replay;
 	struct wire_ephemeral *ephemeral;
-	struct wire_key *key; /* the client's */
+	struct wire_key *key;     /* the client's */
+	struct wire_key *another; /* another one's */
 	struct hop_flows *flows;
 	uint64_t now_ms;
 	struct sent down[SENT_MAX], up[SENT_MAX];
 	size_t n_down, n_up;
 	struct hop_flow *opening; /* the flow opened last */
 	bool opens_at_once;
-	unsigned n_opened, n_closed;
+	unsigned n_opened, n_admitted, n_closed;
 	enum wire_status admits;
 };
 
@@ -83,7 +84,10 @@ static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *ent
 {
 	(void)flow;
 	(void)entry;
-	return ((struct world *)owner)->admits;
+	struct world *w = owner;
+	if (w->admits == STATUS_OK)
+		w->n_admitted++;
+	return w->admits;
 }
 
 static const struct hop_flows_ops ops = {
@@ -115,11 +119,14 @@ static void set_up(struct world *w, uint32_t max_flows)
 	w->options.users = calloc(1, sizeof *w->options.users);
 	w->options.n_users = 1;
 	w->options.users[0].name = strdup("me");
-	w->options.users[0].keys = calloc(1, sizeof *w->options.users[0].keys);
-	w->options.users[0].n_keys = 1;
+	w->options.users[0].keys = calloc(2, sizeof *w->options.users[0].keys);
+	w->options.users[0].n_keys = 2;
 	w->options.users[0].keys[0] =
 		(struct hop_user_key){ .key = new_key(2), .not_after_ms = UINT64_MAX };
+	w->options.users[0].keys[1] =
+		(struct hop_user_key){ .key = new_key(3), .not_after_ms = UINT64_MAX };
 	w->key = new_key(2);
+	w->another = new_key(3);
 	cr_assert_eq(hop_users_new(&w->options, &w->users), 0);
 	cr_assert_eq(replay_open(&memory, WALL_MS - 60000, 1000, &w->replay), 0);
 	cr_assert_eq(wire_ephemeral_new(60000, &w->ephemeral), 0);
@@ -137,12 +144,14 @@ static void set_up(struct world *w, uint32_t max_flows)
 static void tear_down(struct world *w)
 {
 	hop_flows_free(w->flows);
-	cr_expect_eq(w->n_opened, w->n_closed, "each socket is let go once");
+	cr_expect_eq(w->n_admitted, w->n_closed, "each flow that was admitted is closed once");
 	wire_ephemeral_free(w->ephemeral);
 	replay_close(w->replay);
 	hop_users_free(w->users);
 	wire_key_free(w->key);
+	wire_key_free(w->another);
 	wire_key_free(w->options.users[0].keys[0].key);
+	wire_key_free(w->options.users[0].keys[1].key);
 	free(w->options.users[0].keys);
 	free(w->options.users[0].name);
 	free(w->options.users);
@@ -694,6 +703,138 @@ Test(flow, a_flow_that_slept_goes_on_and_takes_nothing_twice)
 	answer(&w, "b");
 	cr_assert_eq(open_down(&w, &c, &w.down[w.n_down - 1], 0, &down, text), 1);
 	cr_expect_eq(down.number, number + 1);
+	forget(&c);
+	tear_down(&w);
+}
+
+static void swap_keys(struct world *w)
+{
+	struct wire_key *key = w->key;
+	w->key = w->another;
+	w->another = key;
+}
+
+/* Whoever got S at his own address can prove the epoch in the name of another one. */
+Test(flow, a_proof_in_the_name_of_another_address_does_not_lift_its_limit)
+{
+	struct world w;
+	struct client c;
+	struct wire_down down;
+	uint8_t bytes[512];
+	char large[1201];
+	size_t n_in = 0, n_out = 0;
+	memset(large, 'x', 1200);
+	large[1200] = 0;
+	set_up(&w, 10);
+	seal_exit(&w, &c, 5);
+	arrive(&w, HOME, c.r, c.n_r);
+	take_response(&w, &c, &w.down[0]);
+	arrive(&w, MOVED, c.r, c.n_r);
+	size_t n = put_payload(&w, &c, bytes, WIRE_UP_KEYPHASE | WIRE_UP_PING, "");
+	arrive(&w, MOVED, bytes, n);
+	n_in = c.n_r + n;
+	for (int i = 0; i < 20; i++)
+		answer(&w, large);
+	bool is_told = false;
+	for (size_t i = 0; i < w.n_down; i++) {
+		if (addr_sock_port(&w.down[i].to.peer) != 6000)
+			continue;
+		n_out += w.down[i].len;
+		is_told |= wire_down_decode(w.key, w.down[i].bytes, &down) &&
+			   down.status == STATUS_RESETUP;
+	}
+	cr_expect_leq(n_out, 3 * n_in + WIRE_BLOCK);
+	cr_expect(is_told, "an honest client makes an R that only it presents");
+	forget(&c);
+	tear_down(&w);
+}
+
+Test(flow, a_copy_does_not_take_over_another_users_provisional_id)
+{
+	struct world w;
+	struct client c, d;
+	uint8_t bytes[512];
+	set_up(&w, 10);
+	seal_exit(&w, &c, 77);
+	arrive(&w, HOME, c.r, c.n_r);
+	swap_keys(&w);
+	seal_exit(&w, &d, 77);
+	arrive(&w, MOVED, d.r, d.n_r);
+	arrive(&w, HOME, d.r, d.n_r);
+	swap_keys(&w);
+	arrive(&w, HOME, bytes, put_payload(&w, &c, bytes, WIRE_UP_PROV, "mine"));
+	cr_expect(is_up(&w, 0, "mine"));
+	forget(&c);
+	forget(&d);
+	tear_down(&w);
+}
+
+Test(flow, answers_of_an_epoch_that_was_replaced_do_not_stand_in_the_way)
+{
+	struct world w;
+	struct client c, d;
+	struct wire_down down;
+	uint8_t bytes[512], text[2048];
+	char large[601];
+	memset(large, 'x', 600);
+	large[600] = 0;
+	set_up(&w, 10);
+	seal_exit(&w, &c, 5);
+	arrive(&w, HOME, c.r, c.n_r);
+	for (int i = 0; i < 4; i++)
+		answer(&w, large);
+	w.now_ms += 4000;
+	seal_exit(&w, &d, 5);
+	arrive(&w, HOME, d.r, d.n_r);
+	take_response(&w, &d, &w.down[w.n_down - 1]);
+	answer(&w, large);
+	answer(&w, large);
+	size_t n_before = w.n_down;
+	arrive(&w, HOME, bytes, put_payload(&w, &d, bytes, WIRE_UP_KEYPHASE | WIRE_UP_PING, ""));
+	cr_assert_eq(w.n_down, n_before + 3, "both, and the PONG");
+	cr_expect_eq(open_down(&w, &d, &w.down[n_before], 0, &down, text), 600);
+	cr_expect_eq(open_down(&w, &d, &w.down[n_before + 1], 0, &down, text), 600);
+	forget(&c);
+	forget(&d);
+	tear_down(&w);
+}
+
+Test(flow, what_is_refused_pushes_nobody_out)
+{
+	struct world w;
+	struct client c, d;
+	set_up(&w, 4);
+	w.opens_at_once = false;
+	seal_exit(&w, &c, 77);
+	arrive(&w, HOME, c.r, c.n_r);
+	w.admits = STATUS_RATE;
+	for (uint64_t i = 0; i < 8; i++) {
+		size_t n_before = w.n_down;
+		seal_exit(&w, &d, 100 + i);
+		arrive(&w, MOVED, d.r, d.n_r);
+		cr_expect_eq(w.n_down, n_before + 1, "and each is told");
+		forget(&d);
+	}
+	cr_expect_eq(w.n_closed, 0);
+	forget(&c);
+	tear_down(&w);
+}
+
+Test(flow, a_full_hop_says_so)
+{
+	struct world w;
+	struct client c;
+	set_up(&w, 2);
+	for (uint64_t fid = 1; fid <= 2; fid++) {
+		establish(&w, &c, HOME, fid);
+		forget(&c);
+	}
+	size_t n_before = w.n_down;
+	seal_exit(&w, &c, 3);
+	arrive(&w, MOVED, c.r, c.n_r);
+	cr_assert_eq(w.n_down, n_before + 1);
+	take_response(&w, &c, &w.down[n_before]);
+	cr_expect_eq(c.response.status, STATUS_LIMIT);
 	forget(&c);
 	tear_down(&w);
 }
