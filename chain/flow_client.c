@@ -5,8 +5,6 @@
 
 #include "chain/flow_state.h"
 
-#define DATAGRAM_MAX 65507 /* of UDP over IP4 */
-
 #define NAME_INLINE 15 /* longer names travel in the extension of R */
 #define TLV_HEADER  3
 
@@ -115,7 +113,7 @@ size_t flow_client_room(const struct flow_client *flow, enum wire_form form)
 /* What a datagram may carry at most: above flow_client_room() it goes in fragments, as UDP does. */
 static size_t limit_of(const struct flow_client *f, enum wire_form form)
 {
-	size_t most = DATAGRAM_MAX - wire_datagram_overhead(form, f->n_hops, 0);
+	size_t most = WIRE_DATAGRAM_MAX - wire_datagram_overhead(form, f->n_hops, 0);
 	return least(most, least(f->link_limit, f->exit_limit));
 }
 

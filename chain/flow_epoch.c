@@ -1,9 +1,10 @@
 #include "chain/flow_epoch.h"
 
+#include "chain/request.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
-#define SPREAD_MS 500   /* each header's time is off by up to this much (docs/protocol.md 2.12) */
 #define SETTLE_MS 10000 /* after the last S_i came: none is on the way any more */
 
 struct answer {
@@ -25,56 +26,17 @@ struct flow_setup {
 
 static_assert(CHAIN_HOPS_MAX <= 16, "flow_epoch.answered has a bit for each");
 
-static uint16_t offers(enum chain_cipher cipher)
-{
-	switch (cipher) {
-	case CHAIN_CIPHER_AES_256_GCM:
-		return WIRE_OFFER_AES_256_GCM;
-	case CHAIN_CIPHER_CHACHA20_POLY1305:
-		return WIRE_OFFER_CHACHA20_POLY1305;
-	case CHAIN_CIPHER_AUTO:
-		break;
-	}
-	return record_has_aes() ? WIRE_OFFERS : WIRE_OFFER_CHACHA20_POLY1305;
-}
-
-static uint8_t atyp_of(const struct addr *a)
-{
-	switch (a->kind) {
-	case ADDR_IP4:
-		return WIRE_ATYP_IP4;
-	case ADDR_IP6:
-		return WIRE_ATYP_IP6;
-	case ADDR_NAME:
-		return WIRE_ATYP_NAME;
-	case ADDR_NONE:
-		break;
-	}
-	return WIRE_ATYP_NONE;
-}
-
 static void fill_request(struct flow_setup *s, const struct flow_epoch_options *o, size_t i,
 	struct wire_request *ret)
 {
-	bool is_exit = i + 1 == o->spec->n_hops;
-	uint16_t spread;
-	seal_random(&spread, sizeof spread);
-	*ret = (struct wire_request){
-		.cmd = WIRE_CMD_UDP,
-		.proto = 1,
-		.time_ms = o->wall_ms - SPREAD_MS + spread % (2 * SPREAD_MS + 1),
-		.timeout = (uint16_t)(o->spec->connect_timeout_ms / 100),
-		.to = is_exit ? *o->target : o->spec->hops[i + 1].addr,
-		.fid = o->fids[i],
-	};
-	ret->atyp = atyp_of(&ret->to);
-	if (!is_exit)
+	chain_request_fill(o->spec, i, o->target, o->wall_ms, ret);
+	ret->cmd = WIRE_CMD_UDP;
+	ret->proto = 1;
+	ret->fid = o->fids[i];
+	if (i + 1 < o->spec->n_hops)
 		return;
-	ret->flags = (uint16_t)(WIRE_EXIT | WIRE_E2E | offers(o->spec->hops[i].cipher));
-	if (s->pair != NULL) {
-		ret->flags |= WIRE_FS;
-		memcpy(ret->eph, wire_pair_public(s->pair), sizeof ret->eph);
-	}
+	ret->flags = WIRE_EXIT;
+	chain_request_seal(ret, o->spec->hops[i].cipher, s->pair);
 	s->exit_flags = ret->flags;
 }
 

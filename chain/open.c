@@ -1,11 +1,10 @@
 #include "chain/open.h"
 
-#include "common/record.h"
+#include "chain/request.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define SPREAD_MS 500  /* each header's time is off by up to this much (docs/protocol.md 2.12) */
 #define SLACK_MS  2000 /* for the answers themselves (2.7.6) */
 #define SEEN_MIN  8    /* bytes that identify another protocol beyond chance */
 #define PROTO_UDP 1    /* docs/protocol.md 2.2, proto */
@@ -28,55 +27,19 @@ struct chain_open {
 	struct chain_error error;
 };
 
-static uint16_t offers(enum chain_cipher cipher)
-{
-	switch (cipher) {
-	case CHAIN_CIPHER_AES_256_GCM:
-		return WIRE_OFFER_AES_256_GCM;
-	case CHAIN_CIPHER_CHACHA20_POLY1305:
-		return WIRE_OFFER_CHACHA20_POLY1305;
-	case CHAIN_CIPHER_AUTO:
-		break;
-	}
-	return record_has_aes() ? WIRE_OFFERS : WIRE_OFFER_CHACHA20_POLY1305;
-}
-
-static int atyp_of(const struct addr *a)
-{
-	switch (a->kind) {
-	case ADDR_IP4:
-		return WIRE_ATYP_IP4;
-	case ADDR_IP6:
-		return WIRE_ATYP_IP6;
-	case ADDR_NAME:
-		return WIRE_ATYP_NAME;
-	case ADDR_NONE:
-		break;
-	}
-	return WIRE_ATYP_NONE;
-}
-
 static void fill_request(
 	struct chain_open *o, size_t i, const struct addr *target, uint64_t wall_ms)
 {
 	struct wire_request *r = &o->requests[i];
-	bool is_exit = i + 1 == o->n_hops;
-	uint16_t spread;
-	seal_random(&spread, sizeof spread);
+	chain_request_fill(o->spec, i, target, wall_ms, r);
 	r->cmd = WIRE_CONNECT;
-	r->time_ms = wall_ms - SPREAD_MS + spread % (2 * SPREAD_MS + 1);
-	r->timeout = (uint16_t)(o->spec->connect_timeout_ms / 100);
-	r->to = is_exit ? *target : o->spec->hops[i + 1].addr;
-	r->atyp = (uint8_t)atyp_of(&r->to);
-	if (!is_exit)
+	if (i + 1 < o->n_hops)
 		return;
 	r->cmd = o->exit_cmd;
 	r->proto = o->exit_cmd == WIRE_CMD_UDP ? PROTO_UDP : 0;
 	r->flags = WIRE_EXIT;
-	if (o->pair == NULL)
-		return;
-	r->flags |= WIRE_E2E | WIRE_FS | offers(o->spec->hops[i].cipher);
-	memcpy(r->eph, wire_pair_public(o->pair), sizeof r->eph);
+	if (o->pair != NULL)
+		chain_request_seal(r, o->spec->hops[i].cipher, o->pair);
 }
 
 static int seal_stack(struct chain_open *o, const struct addr *target, uint64_t wall_ms)

@@ -9,6 +9,7 @@
 #include "common/record_packet.h"
 
 #define WIRE_BLOCK            16
+#define WIRE_DATAGRAM_MAX     65507 /* of UDP over IP4 */
 #define WIRE_DATAGRAM_CONTEXT "hc1-udp_"
 #define WIRE_NUMBER_MAX       ((UINT64_C(1) << 48) - 1) /* highest packet number */
 #define WIRE_SEALED_MIN       RECORD_PACKET_TAG

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define MASKS 2 /* mask keys of a hop at most (docs/protocol.md 2.1) */
+#define PORT_DNS 53
+#define MASKS    2 /* mask keys of a hop at most (docs/protocol.md 2.1) */
 
 static void on_table_end(struct flow *flow, bool is_evicted, void *owner)
 {
@@ -84,7 +85,7 @@ static bool spend_bound(struct hop_flow *f, size_t len)
 	struct hop_epoch *e = f->valid;
 	if (!e->is_shared)
 		return true;
-	if (e->n_out + len <= 3 * e->n_in) {
+	if (e->n_out + len <= FLOW_UNPROVED_FACTOR * e->n_in) {
 		e->n_out += len;
 		return true;
 	}
@@ -96,7 +97,7 @@ static bool spend_bound(struct hop_flow *f, size_t len)
 /* Whether @len more bytes may go to an address that has not proved that it receives. */
 static bool spend(struct hop_flow *f, struct hop_epoch *e, struct hop_source *source, size_t len)
 {
-	uint64_t factor = source == &e->handshake->sources[0] ? 3 : 1;
+	uint64_t factor = source == &e->handshake->sources[0] ? FLOW_UNPROVED_FACTOR : 1;
 	if ((f->valid != NULL && hop_path_is_equal(&f->valid->bound, &source->path)))
 		return spend_bound(f, len);
 	if (source->n_out + len > factor * source->n_in) {
@@ -166,7 +167,7 @@ static void seal_down(struct hop_flow *f, uint8_t flags, struct bytes data)
 	struct hop_epoch *e = f->valid != NULL ? f->valid : f->pending;
 	uint8_t plain[WIRE_BLOCK];
 	struct hop_keys *keys = e != NULL && e->seal != NULL ? hop_epoch_wake(e) : NULL;
-	if (keys == NULL || data.len > FLOW_DATAGRAM_MAX - WIRE_BLOCK - WIRE_SEALED_MIN ||
+	if (keys == NULL || data.len > WIRE_DATAGRAM_MAX - WIRE_BLOCK - WIRE_SEALED_MIN ||
 		e->seal->number > WIRE_NUMBER_MAX)
 		return;
 	struct wire_down down = {
@@ -208,10 +209,26 @@ static void hint(struct hop_flow *f, enum hop_hint kind, uint8_t status, uint16_
 		reply(f, bytes_of(block, sizeof block), bytes_of(NULL, 0));
 }
 
+/* What a middle hop puts before what it passes down: D_i to @block. Empty at the exit. */
+static struct bytes put_down(struct hop_flow *f, uint8_t block[WIRE_BLOCK])
+{
+	struct wire_down down = { .fid = f->fid_c, .number = f->number };
+	if (f->is_exit)
+		return bytes_of(NULL, 0);
+	f->number++;
+	wire_down_encode(f->entry->key->key, &down, block);
+	return bytes_of(block, WIRE_BLOCK);
+}
+
 static void set_now(struct hop_flows *flows, uint64_t now_ms, uint64_t wall_ms)
 {
 	flows->now_ms = now_ms;
 	flows->wall_ms = wall_ms;
+}
+
+uint32_t hop_flow_answered_ms(uint16_t port)
+{
+	return port == PORT_DNS ? HOP_FLOW_DNS_MS : HOP_FLOW_IDLE_MS;
 }
 
 static void on_reply(struct hop_flow *f, size_t len)
@@ -225,7 +242,7 @@ static void on_reply(struct hop_flow *f, size_t len)
 	}
 	f->has_reply = true;
 	flow_set_idle(flows->table, &f->flow,
-		f->is_exit && f->port == 53 ? HOP_FLOW_DNS_MS : HOP_FLOW_IDLE_MS, flows->now_ms);
+		f->is_exit ? hop_flow_answered_ms(f->port) : HOP_FLOW_IDLE_MS, flows->now_ms);
 }
 
 void hop_flow_receive(
@@ -238,9 +255,7 @@ void hop_flow_receive(
 		seal_down(flow, 0, bytes_of(datagram, len));
 		return;
 	}
-	struct wire_down down = { .fid = flow->fid_c, .number = flow->number++ };
-	wire_down_encode(flow->entry->key->key, &down, block);
-	reply(flow, bytes_of(block, sizeof block), bytes_of(datagram, len));
+	reply(flow, put_down(flow, block), bytes_of(datagram, len));
 }
 
 void hop_flow_trouble(
@@ -273,13 +288,7 @@ static void prove(struct hop_epoch *e, const struct hop_path *from)
 	f->late = NULL;
 	for (unsigned i = 0; late != NULL && i < late->n; i++) {
 		uint8_t block[WIRE_BLOCK];
-		struct wire_down down = { .fid = f->fid_c, .number = f->number };
-		if (!f->is_exit) {
-			f->number++;
-			wire_down_encode(f->entry->key->key, &down, block);
-		}
-		reply(f, bytes_of(block, f->is_exit ? 0 : sizeof block),
-			bytes_of(late->bytes[i], late->len[i]));
+		reply(f, put_down(f, block), bytes_of(late->bytes[i], late->len[i]));
 	}
 	hop_held_free(late);
 }

@@ -17,6 +17,9 @@
 #define HOP_FLOW_UNREPLIED_MS 30000
 #define HOP_FLOW_DNS_MS       10000 /* at the exit, port 53, after the answer */
 
+/** hop_flow_answered_ms() - how long an exit keeps a flow to @port idle once it was answered. */
+uint32_t hop_flow_answered_ms(uint16_t port);
+
 struct hop_flows;
 struct hop_flow;
 

@@ -13,16 +13,16 @@
 #include "common/window.h"
 #include "hop/flow.h"
 
-#define FLOW_DATAGRAM_MAX  65507 /* of UDP over IP4 */
-#define FLOW_SOURCES_MAX   4
-#define FLOW_PENDING_MS    30000 /* an epoch that nobody proves; also how long R is known */
-#define FLOW_OVERLAP_MS    10000 /* the epoch before, provisional ids, phase 0: after the proof */
-#define FLOW_HELD_MAX      4     /* datagrams kept while the upstream socket is being made */
-#define FLOW_HELD_BYTES    8192
-#define FLOW_REST_MS       5000 /* keys of a flow that is quiet for so long fall asleep */
-#define FLOW_HOT_MAX       128 /* awake flows that have contexts of the crypto library: 2 KiB each */
-#define FLOW_RESPONSE_MAX  1400 /* S and what follows it are one datagram up to here */
-#define FLOW_STAMP_BACK_MS 1000 /* an R may be stamped so much before the newest one */
+#define FLOW_UNPROVED_FACTOR 3 /* bytes out per byte in, to the first that presented R */
+#define FLOW_SOURCES_MAX     4
+#define FLOW_PENDING_MS      30000 /* an epoch that nobody proves; also how long R is known */
+#define FLOW_OVERLAP_MS      10000 /* the epoch before, provisional ids, phase 0: after the proof */
+#define FLOW_HELD_MAX        4     /* datagrams kept while the upstream socket is being made */
+#define FLOW_HELD_BYTES      8192
+#define FLOW_REST_MS         5000 /* keys of a flow that is quiet for so long fall asleep */
+#define FLOW_HOT_MAX         128 /* awake flows that have contexts of the crypto library: 2 KiB each */
+#define FLOW_RESPONSE_MAX    1400 /* S and what follows it are one datagram up to here */
+#define FLOW_STAMP_BACK_MS   1000 /* an R may be stamped so much before the newest one */
 
 enum flow_name_kind {
 	FLOW_BY_CLIENT = 1, /* key id ‖ fid_c */

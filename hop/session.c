@@ -366,7 +366,7 @@ static int open_flow(struct hop_session *s)
 		.to = &r->to,
 		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
 		.unanswered_ms = HOP_FLOW_UNREPLIED_MS,
-		.answered_ms = r->to.port == 53 ? HOP_FLOW_DNS_MS : HOP_FLOW_IDLE_MS,
+		.answered_ms = hop_flow_answered_ms(r->to.port),
 	};
 	return udp_stream_open(&options, on_flow_opened, s, &o->udp);
 }
