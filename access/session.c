@@ -181,7 +181,9 @@ void access_session_start(
 		abort_client(s);
 		return;
 	}
-	if (chain_session_start(ingress->chain, &ingress->options->to, on_chain, s, &s->chain) != 0)
+	struct chain_session_options options = { .purpose = CHAIN_TO_TARGET,
+		.target = &ingress->options->to };
+	if (chain_session_start(ingress->chain, &options, on_chain, s, &s->chain) != 0)
 		end_early(s, "local");
 }
 

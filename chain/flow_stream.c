@@ -179,7 +179,9 @@ int flow_stream_build(struct flow_stream *flow)
 {
 	if (flow->session != NULL || flow->stream != NULL)
 		return 0;
-	return chain_session_start_udp(flow->client, &flow->target, on_built, flow, &flow->session);
+	struct chain_session_options options = { .purpose = CHAIN_TO_FLOW,
+		.target = &flow->target };
+	return chain_session_start(flow->client, &options, on_built, flow, &flow->session);
 }
 
 bool flow_stream_send(struct flow_stream *flow, struct bytes data)

@@ -12,7 +12,8 @@
 struct chain_open {
 	const struct chain_spec *spec;
 	size_t n_hops;
-	uint8_t exit_cmd;                    /* CONNECT or UDP */
+	uint8_t last_cmd; /* of the last hop asked */
+	bool is_trace;
 	struct wire_request *requests;       /* n_hops */
 	struct wire_response *responses;     /* n_hops */
 	uint8_t *stack;                      /* all request headers */
@@ -33,11 +34,17 @@ static void fill_request(
 	struct wire_request *r = &o->requests[i];
 	chain_request_fill(o->spec, i, target, wall_ms, r);
 	r->cmd = WIRE_CONNECT;
+	r->flags = o->is_trace ? WIRE_TRACE : 0;
 	if (i + 1 < o->n_hops)
 		return;
-	r->cmd = o->exit_cmd;
-	r->proto = o->exit_cmd == WIRE_CMD_UDP ? PROTO_UDP : 0;
-	r->flags = WIRE_EXIT;
+	r->cmd = o->last_cmd;
+	r->proto = o->last_cmd == WIRE_CMD_UDP ? PROTO_UDP : 0;
+	if (o->last_cmd == WIRE_ECHO || o->last_cmd == WIRE_MEASURE) {
+		r->to = (struct addr){ 0 };
+		r->atyp = WIRE_ATYP_NONE;
+	}
+	if (o->last_cmd != WIRE_ECHO)
+		r->flags |= WIRE_EXIT;
 	if (o->pair != NULL)
 		chain_request_seal(r, o->spec->hops[i].cipher, o->pair);
 }
@@ -60,19 +67,18 @@ static int seal_stack(struct chain_open *o, const struct addr *target, uint64_t 
 	return 0;
 }
 
-/* @ephemeral: NULL = the payload is not sealed. */
-static int make(const struct chain_spec *spec, uint8_t exit_cmd, const struct addr *target,
-	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
+int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms, uint64_t now_ms,
 	struct chain_open **ret)
 {
 	struct chain_open *o = calloc(1, sizeof *o);
 	int error = ERR_NOMEM;
 	if (o == NULL)
 		return ERR_NOMEM;
-	assert(spec->n_hops >= 1 && spec->n_hops <= CHAIN_HOPS_MAX);
-	o->spec = spec;
-	o->exit_cmd = exit_cmd;
-	o->n_hops = spec->n_hops;
+	assert(options->n_hops >= 1 && options->n_hops <= options->spec->n_hops);
+	o->spec = options->spec;
+	o->last_cmd = options->cmd;
+	o->is_trace = options->is_trace;
+	o->n_hops = options->n_hops;
 	o->start_ms = now_ms;
 	o->n_wanted = WIRE_RESPONSE;
 	o->requests = calloc(o->n_hops, sizeof *o->requests);
@@ -80,12 +86,12 @@ static int make(const struct chain_spec *spec, uint8_t exit_cmd, const struct ad
 	o->stack = malloc(o->n_hops * WIRE_REQUEST_MAX);
 	if (o->requests == NULL || o->responses == NULL || o->stack == NULL)
 		goto free_open;
-	if (ephemeral != NULL) {
-		o->pair = wire_pair_acquire(ephemeral, now_ms);
+	if (options->ephemeral != NULL) {
+		o->pair = wire_pair_acquire(options->ephemeral, now_ms);
 		if (o->pair == NULL)
 			goto free_open;
 	}
-	error = seal_stack(o, target, wall_ms);
+	error = seal_stack(o, options->target, wall_ms);
 	if (error != 0)
 		goto free_open;
 	*ret = o;
@@ -94,21 +100,6 @@ static int make(const struct chain_spec *spec, uint8_t exit_cmd, const struct ad
 free_open:
 	chain_open_free(o);
 	return error;
-}
-
-int chain_open_new(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
-	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
-{
-	assert(spec->is_header_only || ephemeral != NULL);
-	return make(spec, WIRE_CONNECT, target, wall_ms, now_ms,
-		spec->is_header_only ? NULL : ephemeral, ret);
-}
-
-int chain_open_new_udp(const struct chain_spec *spec, const struct addr *target, uint64_t wall_ms,
-	uint64_t now_ms, struct wire_ephemeral *ephemeral, struct chain_open **ret)
-{
-	assert(ephemeral != NULL);
-	return make(spec, WIRE_CMD_UDP, target, wall_ms, now_ms, ephemeral, ret);
 }
 
 void chain_open_free(struct chain_open *open)

@@ -17,19 +17,21 @@ enum chain_open_step {
 	CHAIN_OPEN_FAILED, /* see the error */
 };
 
+struct chain_open_options {
+	const struct chain_spec *spec; /* borrowed until free */
+	size_t n_hops;                 /* 1..spec->n_hops; the last of them gets @cmd */
+	uint8_t cmd;                   /* WIRE_CONNECT, WIRE_CMD_UDP, WIRE_MEASURE; WIRE_ECHO */
+	const struct addr *target;     /* CONNECT and UDP; borrowed during new() */
+	bool is_trace;
+	/* NULL: nothing is sealed end to end (ECHO; header-only). UDP is always sealed. */
+	struct wire_ephemeral *ephemeral;
+};
 /**
- * chain_open_new() - seals the stack for @spec and @target (both borrowed until free).
- * Each header gets its own time: @wall_ms and a random -500..+500 ms. @ephemeral may be NULL for a
- * header-only chain. Return: 0, ERR_NOMEM, ERR_INVAL (no T1 request can name the target).
+ * chain_open_new() - seals the stack. Each header gets its own time: @wall_ms and a random
+ * -500..+500 ms. Return: 0, ERR_NOMEM, ERR_INVAL (no T1 request can name the target).
  */
-NODISCARD int chain_open_new(const struct chain_spec *spec, const struct addr *target,
-	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
-	struct chain_open **ret);
-/** chain_open_new_udp() - as chain_open_new(), but the exit is asked for a UDP flow: the payload
- * carries frames (wire_frame.h) and is always sealed, so @ephemeral is always needed. */
-NODISCARD int chain_open_new_udp(const struct chain_spec *spec, const struct addr *target,
-	uint64_t wall_ms, uint64_t now_ms, struct wire_ephemeral *ephemeral,
-	struct chain_open **ret);
+NODISCARD int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms,
+	uint64_t now_ms, struct chain_open **ret);
 void chain_open_free(struct chain_open *open); /* wipes. NULL ok */
 /** chain_open_request() - the bytes to send, in one write. Valid until free. */
 struct bytes chain_open_request(const struct chain_open *open);

@@ -34,7 +34,10 @@ struct chain_session {
 	struct stream *stream;
 	struct timer deadline;
 	uint64_t start_ms, written_ms;
-	bool is_udp;               /* the exit gets command UDP */
+	enum chain_purpose purpose;
+	size_t n_hops;
+	bool is_trace;
+	uint32_t timeout_ms;
 	chain_session_fn *on_done; /* NULL = cancelled or told */
 	void *owner;
 };
@@ -155,7 +158,7 @@ static void fail_waiting(struct chain_session *s, int code)
 static void warn_of_skew(const struct chain_session *s)
 {
 	int64_t now_ms = (int64_t)loop_wall_ms();
-	for (unsigned i = 1; i <= s->client->spec->n_hops; i++) {
+	for (unsigned i = 1; i <= s->n_hops; i++) {
 		int64_t skew_ms = (int64_t)chain_open_response(s->open, i)->val - now_ms;
 		if (skew_ms <= SKEW_WARN_MS && skew_ms >= -SKEW_WARN_MS)
 			continue;
@@ -244,16 +247,40 @@ static void on_event(struct stream *stream, enum stream_event event, struct byte
 	}
 }
 
+static uint8_t command_of(enum chain_purpose purpose)
+{
+	switch (purpose) {
+	case CHAIN_TO_TARGET:
+		return WIRE_CONNECT;
+	case CHAIN_TO_FLOW:
+		return WIRE_CMD_UDP;
+	case CHAIN_TO_MEASURE:
+		return WIRE_MEASURE;
+	case CHAIN_TO_ECHO:
+		break;
+	}
+	return WIRE_ECHO;
+}
+
+/* Datagrams are sealed through a header-only chain, too; an echo has no payload. */
+static bool is_sealed(const struct chain_session *s)
+{
+	if (s->purpose == CHAIN_TO_ECHO)
+		return false;
+	return s->purpose == CHAIN_TO_FLOW || !s->client->spec->is_header_only;
+}
+
 static int seal_headers(struct chain_session *s)
 {
-	struct chain_client *client = s->client;
-	uint64_t wall_ms = loop_wall_ms(), now_ms = loop_now_ms(client->loop);
-	struct wire_ephemeral *ephemeral =
-		s->is_udp || !client->spec->is_header_only ? chain_client_ephemeral(client) : NULL;
-	if (s->is_udp)
-		return chain_open_new_udp(
-			client->spec, &s->target, wall_ms, now_ms, ephemeral, &s->open);
-	return chain_open_new(client->spec, &s->target, wall_ms, now_ms, ephemeral, &s->open);
+	struct chain_open_options options = {
+		.spec = s->client->spec,
+		.n_hops = s->n_hops,
+		.cmd = command_of(s->purpose),
+		.target = &s->target,
+		.is_trace = s->is_trace,
+		.ephemeral = is_sealed(s) ? chain_client_ephemeral(s->client) : NULL,
+	};
+	return chain_open_new(&options, loop_wall_ms(), loop_now_ms(s->client->loop), &s->open);
 }
 
 static void on_dialled(const struct dial_result *result, void *owner)
@@ -314,7 +341,7 @@ static void on_target_resolved(int error, const union addr_sock *addresses, size
 		fail_setup(s, error);
 }
 
-static int start(struct chain_client *client, bool is_udp, const struct addr *target,
+int chain_session_start(struct chain_client *client, const struct chain_session_options *options,
 	chain_session_fn *on_done, void *owner, struct chain_session **ret)
 {
 	int error;
@@ -322,13 +349,18 @@ static int start(struct chain_client *client, bool is_udp, const struct addr *ta
 	if (s == NULL)
 		return ERR_NOMEM;
 	s->client = client;
-	s->is_udp = is_udp;
-	s->target = *target;
+	s->purpose = options->purpose;
+	s->n_hops = options->n_hops != 0 ? options->n_hops : client->spec->n_hops;
+	s->is_trace = options->is_trace;
+	s->timeout_ms = options->timeout_ms;
+	if (options->target != NULL)
+		s->target = *options->target;
 	s->start_ms = loop_now_ms(client->loop);
 	s->on_done = on_done;
 	s->owner = owner;
-	if (client->spec->resolves_locally && target->kind == ADDR_NAME && client->resolver != NULL)
-		error = resolve_start(client->resolver, target->name,
+	if (client->spec->resolves_locally && s->target.kind == ADDR_NAME &&
+		client->resolver != NULL)
+		error = resolve_start(client->resolver, s->target.name,
 			client->spec->connect_timeout_ms, on_target_resolved, s, &s->query);
 	else
 		error = dial_first(s);
@@ -338,18 +370,6 @@ static int start(struct chain_client *client, bool is_udp, const struct addr *ta
 	}
 	*ret = s;
 	return 0;
-}
-
-int chain_session_start(struct chain_client *client, const struct addr *target,
-	chain_session_fn *on_done, void *owner, struct chain_session **ret)
-{
-	return start(client, false, target, on_done, owner, ret);
-}
-
-int chain_session_start_udp(struct chain_client *client, const struct addr *target,
-	chain_session_fn *on_done, void *owner, struct chain_session **ret)
-{
-	return start(client, true, target, on_done, owner, ret);
 }
 
 void chain_session_cancel(struct chain_session *session)

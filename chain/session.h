@@ -4,6 +4,7 @@
  * Does: one connection through a chain: dials hop 1, drives open.h over the stream, hands over the
  * payload stream. Knows: streams, deadlines. Never knows: SOCKS, HTTP, JSON.
  */
+#include "chain/answers.h"
 #include "chain/error.h"
 #include "chain/spec.h"
 #include "common/resolve.h"
@@ -35,17 +36,29 @@ enum chain_udp_path chain_client_udp_path(const struct chain_client *client);
 void chain_client_set_udp_path(struct chain_client *client, enum chain_udp_path path);
 
 struct chain_session;
+enum chain_purpose {
+	CHAIN_TO_TARGET,  /* CONNECT at the exit: payload to the target */
+	CHAIN_TO_FLOW,    /* UDP at the exit: the stream carries frames (wire_frame.h) */
+	CHAIN_TO_MEASURE, /* MEASURE at the exit: payload to its measuring service */
+	CHAIN_TO_ECHO,    /* ECHO at hop n_hops: no payload; drop the stream */
+};
+struct chain_session_options {
+	enum chain_purpose purpose;
+	const struct addr *target; /* copied; TARGET and FLOW only */
+	size_t n_hops; /* of the chain's hops, from the first; 0 = all. Less than all: ECHO only */
+	bool is_trace; /* asks for addresses and software (flag TRACE) */
+	uint32_t timeout_ms; /* of the whole; 0 = the protocol's deadlines alone */
+	/* NULL, or zeroed memory that must live until on_done: filled as the hops answer. */
+	struct chain_answers *answers;
+};
 /** chain_session_fn - exactly one of @stream (payload, the callee's; reading is stopped) and @error
  * is set; the session is gone when it returns. */
 typedef void chain_session_fn(struct stream *stream, const struct chain_error *error, void *owner);
-/** chain_session_start() - @target is copied. @on_done never runs from inside. Return: 0,
- * ERR_NOMEM. */
-NODISCARD int chain_session_start(struct chain_client *client, const struct addr *target,
-	chain_session_fn *on_done, void *owner, struct chain_session **ret);
-/** chain_session_start_udp() - the exit gets command UDP: the stream carries frames (wire_frame.h).
+/** chain_session_start() - copies @options. @on_done never runs from inside. Return: 0, ERR_NOMEM.
  */
-NODISCARD int chain_session_start_udp(struct chain_client *client, const struct addr *target,
-	chain_session_fn *on_done, void *owner, struct chain_session **ret);
+NODISCARD int chain_session_start(struct chain_client *client,
+	const struct chain_session_options *options, chain_session_fn *on_done, void *owner,
+	struct chain_session **ret);
 /** chain_session_cancel() - aborts; no callback will come. */
 void chain_session_cancel(struct chain_session *session);
 

@@ -21,6 +21,18 @@ struct uv_loop_s;
 NODISCARD int loop_new(struct loop **ret);
 /** loop_free() - after loop_run() returned and every handle on it is closed. free(NULL) ok. */
 void loop_free(struct loop *loop);
+/**
+ * loop_new_on() - a loop that is a guest on @uv: it runs when the caller runs @uv, with loop_run()
+ * and its like not to be used. Timers, deferred calls and sockets work as on a loop of its own;
+ * loop_uv() is @uv. It keeps @uv alive only while loop_hold() is above zero.
+ */
+NODISCARD int loop_new_on(struct uv_loop_s *uv, struct loop **ret);
+/** loop_hold() - what is under way, by the owner's count: +1, -1. Guests only. */
+void loop_hold(struct loop *loop, int change);
+/** loop_leave() - frees a guest: as loop_free(), but its handles close in @uv's next turn;
+ * @on_left runs then, or never if NULL. */
+typedef void loop_left_fn(void *owner);
+void loop_leave(struct loop *loop, loop_left_fn *on_left, void *owner);
 /** loop_run() - runs until loop_stop(). */
 void loop_run(struct loop *loop);
 /** loop_run_until() - runs turns until *@done or @timeout_ms passed; for tests. Return: *done. */

@@ -16,6 +16,11 @@ enum cli_exit {
 	CLI_USAGE = 2,
 	CLI_CONFIG = 3,
 	CLI_LISTEN = 4,
+	CLI_FIRST_HOP = 5, /* unreachable: DNS, refused, timeout */
+	CLI_LATER_HOP = 6, /* unreachable, or refused what it was asked */
+	CLI_NO_ANSWER = 7, /* a hop did not answer our header: key, clock, or not a hop */
+	CLI_TARGET = 8,    /* refused, unreachable, or denied by policy */
+	CLI_LOST = 9,      /* timed out, or broken after it stood */
 };
 
 #define CLI_COLUMNS 80
@@ -61,6 +66,29 @@ void cli_unknown_command(
 	const struct cli *cli, const char *command, const char *const *commands, size_t n);
 /** cli_print_version() - one line to stdout. */
 void cli_print_version(const char *program);
+
+/* One command of a program: what dispatch, help, completions and the tests of the man pages read.
+ */
+struct cli_command {
+	const char *name;
+	const char *help;      /* one line, lower case */
+	const struct cli *cli; /* its options and help; never NULL */
+	const char *operands;  /* "FILE...", "[HOST:PORT]", or NULL: takes none */
+	enum cli_exit (*run)(int argc, char **argv); /* argv[0] is the command's own name */
+};
+struct cli_program {
+	const char *name;                          /* "chain" */
+	const struct cli *cli;                     /* help without a command */
+	const struct cli_command *const *commands; /* but for those every program has: below */
+	size_t n_commands;
+	/* Run when the first argument is no command; NULL: a command must be there. */
+	enum cli_exit (*run)(int argc, char **argv);
+};
+/**
+ * cli_main() - finds the command and runs it. Every program also has:
+ * version [--json], help [COMMAND], completion bash|zsh|fish, schema (of its configuration file).
+ */
+enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv);
 
 /* Words that were given, in order. Borrowed; the array is owned. */
 struct cli_words {

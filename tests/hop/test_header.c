@@ -71,11 +71,23 @@ static void tear_down(struct world *w)
 	free(w->options.users);
 }
 
-static struct chain_open *ask(struct world *w)
+static struct chain_open *ask_for(struct world *w, uint8_t cmd)
 {
 	struct chain_open *open;
-	cr_assert_eq(chain_open_new(&w->spec, &w->target, NOW_MS, 0, w->client, &open), 0);
+	struct chain_open_options options = {
+		.spec = &w->spec,
+		.n_hops = w->spec.n_hops,
+		.cmd = cmd,
+		.target = &w->target,
+		.ephemeral = w->spec.is_header_only && cmd == WIRE_CONNECT ? NULL : w->client,
+	};
+	cr_assert_eq(chain_open_new(&options, NOW_MS, 0, &open), 0);
 	return open;
+}
+
+static struct chain_open *ask(struct world *w)
+{
+	return ask_for(w, WIRE_CONNECT);
 }
 
 /* Feeds @bytes in pieces of @piece, as the session does: never more than wanted. */
@@ -429,7 +441,7 @@ Test(header, a_client_asks_for_datagrams_sealed_also_where_streams_are_not)
 		struct chain_open *open;
 		uint8_t cipher;
 		set_up(&w, is_header_only);
-		cr_assert_eq(chain_open_new_udp(&w.spec, &w.target, NOW_MS, 0, w.client, &open), 0);
+		open = ask_for(&w, WIRE_CMD_UDP);
 		answer(&w, open, STATUS_OK, &reply, &theirs);
 		cr_assert_eq(
 			listen_to(open, bytes_of(reply.bytes, reply.len), 96), CHAIN_OPEN_DONE);
@@ -438,7 +450,7 @@ Test(header, a_client_asks_for_datagrams_sealed_also_where_streams_are_not)
 		cr_expect_arr_eq(ours.down, theirs.down, 32);
 		chain_open_free(open);
 
-		cr_assert_eq(chain_open_new_udp(&w.spec, &w.target, NOW_MS, 0, w.client, &open), 0);
+		open = ask_for(&w, WIRE_CMD_UDP);
 		hop_header_init(&h);
 		cr_assert_eq(feed(&w, &h, chain_open_request(open), 128, NOW_MS), HOP_HEADER_OK);
 		cr_expect_eq(h.request->cmd, WIRE_CMD_UDP);

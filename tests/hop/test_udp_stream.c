@@ -212,10 +212,16 @@ static void on_chain(struct stream *stream, const struct chain_error *error, voi
 		sink_take(&w->sink, stream);
 }
 
+static int start_flow(struct world *w, struct chain_session **ret)
+{
+	struct chain_session_options options = { .purpose = CHAIN_TO_FLOW, .target = &w->target };
+	return chain_session_start(w->client, &options, on_chain, w, ret);
+}
+
 static void ask(struct world *w)
 {
 	struct chain_session *session;
-	cr_assert_eq(chain_session_start_udp(w->client, &w->target, on_chain, w, &session), 0);
+	cr_assert_eq(start_flow(w, &session), 0);
 	for (int i = 0; i < 500 && !w->is_open && !w->has_failed; i++)
 		loop_run_until(w->loop, &w->is_open, 10);
 }
@@ -497,8 +503,7 @@ Test(udp_stream, a_client_may_leave_at_any_turn, .timeout = 60)
 	w.user.max_connections = 0;
 	for (int turns = 0; turns < 30; turns++) {
 		struct chain_session *session;
-		cr_assert_eq(
-			chain_session_start_udp(w.client, &w.target, on_chain, &w, &session), 0);
+		cr_assert_eq(start_flow(&w, &session), 0);
 		for (int i = 0; i < turns && !w.is_open; i++)
 			loop_turn(w.loop);
 		if (!w.is_open)
@@ -515,8 +520,7 @@ Test(udp_stream, the_hop_may_stop_at_any_turn, .timeout = 60)
 		struct chain_session *session;
 		struct world w;
 		set_up(&w, false);
-		cr_assert_eq(
-			chain_session_start_udp(w.client, &w.target, on_chain, &w, &session), 0);
+		cr_assert_eq(start_flow(&w, &session), 0);
 		for (int i = 0; i < turns; i++)
 			loop_turn(w.loop);
 		hop_sessions_stop(&w.hop);
@@ -538,7 +542,7 @@ static bool talk(struct world *w, unsigned long nth, bool *ret_has_failed)
 	w->sink.data = malloc(w->sink.size);
 	if (nth > 0)
 		failing_start(nth);
-	if (chain_session_start_udp(w->client, &w->target, on_chain, w, &session) != 0)
+	if (start_flow(w, &session) != 0)
 		w->has_failed = true;
 	for (int i = 0; i < WAIT_MS / 5 && !w->is_open && !w->has_failed; i++)
 		loop_run_until(w->loop, &w->is_open, 5);
