@@ -142,7 +142,7 @@ struct hopchain_status {
 	int exit_code;       /* when the last hop says it, or when it happens here */
 	const char *summary; /* lower case, no full stop */
 	const char *meaning; /* sentences */
-	const char *todo;    /* what to do about it: sentences */
+	const char *remedy;  /* what to do about it: sentences */
 };
 HOPCHAIN_API size_t hopchain_n_statuses(void);
 /** hopchain_status_at() - in the order of the page, @i < hopchain_n_statuses(). Static. */
