@@ -113,6 +113,11 @@ static void free_scratch(struct loop *loop)
 		free(loop->scratch[i]);
 }
 
+const char *loop_library(void)
+{
+	return uv_version_string();
+}
+
 int loop_new(struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof *loop);

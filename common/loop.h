@@ -42,6 +42,9 @@ void loop_turn(struct loop *loop);
 /** loop_stop() - loop_run() returns after this turn. From the loop's thread only. */
 void loop_stop(struct loop *loop);
 
+/** loop_library() - the version of libuv that runs. Static. */
+const char *loop_library(void);
+
 /** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms. */
 uint64_t loop_now_ms(const struct loop *loop);
 /** loop_clock_us() - CLOCK_MONOTONIC now, in us. */

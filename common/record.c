@@ -4,6 +4,7 @@
 #include "common/seal.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -63,6 +64,11 @@ int record_start(void)
 			return ERR_CRYPTO;
 	}
 	return 0;
+}
+
+const char *record_library(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
 }
 
 bool record_has_aes(void)

@@ -29,6 +29,8 @@ enum record_type {
 
 /** record_start() - once per process: fetches the ciphers. */
 NODISCARD int record_start(void);
+/** record_library() - the version of OpenSSL that runs. Static. */
+const char *record_library(void);
 /** record_has_aes() - whether this CPU has AES instructions. */
 bool record_has_aes(void);
 const char *record_cipher_name(enum record_cipher cipher);

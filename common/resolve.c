@@ -530,3 +530,8 @@ void resolver_free(struct resolver *resolver)
 	if (!resolver->deliver.is_queued)
 		free(resolver);
 }
+
+const char *resolve_library(void)
+{
+	return ares_version(NULL);
+}

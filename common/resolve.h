@@ -30,6 +30,9 @@ NODISCARD int resolver_new(struct loop *loop, const char *servers, struct resolv
 /** resolver_free() - cancels what is pending without calling back; not from inside a resolve_fn,
  * and the loop must live on until loop_free(). NULL ok. */
 void resolver_free(struct resolver *resolver);
+/** resolve_library() - the version of c-ares that runs. Static. */
+const char *resolve_library(void);
+
 /** resolve_start() - looks @name up, as it is (no search domains); copies it. Questions for one
  * name share one lookup, so a question that joins a running one may hear ERR_DNS_TIMEOUT before its
  * own @timeout_ms. Return: 0, ERR_NOMEM. */

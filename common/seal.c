@@ -36,6 +36,11 @@ static void watch_forks(void)
 	watch_error = pthread_atfork(NULL, NULL, on_child);
 }
 
+const char *seal_library(void)
+{
+	return sodium_version_string();
+}
+
 int seal_start(void)
 {
 	pthread_once(&watch_once, watch_forks);

@@ -13,6 +13,8 @@
 #define SEAL_TAG   16
 #define SEAL_CURVE 32
 
+/** seal_library() - the version of libsodium that runs. Static. */
+const char *seal_library(void);
 /** seal_start() - once per process, before anything else here. Return: 0, ERR_CRYPTO. */
 NODISCARD int seal_start(void);
 

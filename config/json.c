@@ -130,3 +130,8 @@ bool json_find(const struct json *root, const struct json *value, size_t *path, 
 	}
 	return false;
 }
+
+const char *json_library(void)
+{
+	return cJSON_Version();
+}

@@ -6,6 +6,9 @@
 #include "common/err.h"
 #include "common/wire.h"
 
+/** json_library() - the version of cJSON that runs. Static. */
+const char *json_library(void);
+
 enum json_type {
 	JSON_NULL,
 	JSON_BOOL,
