@@ -13,9 +13,8 @@ struct chain_answer {
 	uint32_t resolve_us, connect_us; /* of what it dialled */
 	uint8_t status, tries;
 	uint8_t cipher;          /* S.cipher: 0 but at a sealed exit */
-	bool has_clock;          /* S came over TCP */
-	int64_t clock_offset_ms; /* its clock - ours, ours taken when S came less half of what the
-				    last round trip can have taken */
+	bool has_clock;          /* all but those that open a flow of datagrams */
+	int64_t clock_offset_ms; /* its clock - ours; see chain_answers_set() */
 	bool has_address;
 	union addr_sock address; /* it dialled (TRACE) */
 	char software[CHAIN_SOFTWARE_MAX + 1];
@@ -31,5 +30,17 @@ struct chain_answers {
 	size_t n_answers;        /* hops[0..n_answers) are there */
 	struct chain_answer hops[CHAIN_HOPS_MAX];
 };
+
+struct wire_response;
+/** chain_answers_set() - notes S of hop @i + 1, which came @now_us (CLOCK_MONOTONIC) = @wall_us
+ * (unix time). What the hops before said must be noted first.
+ * The clock: S.val was read when S was sealed, and S then travelled for a time nobody measured.
+ * It is taken to be half of the round trip between here and that hop, the smaller of: all that
+ * passed since the write, less what the hops said they spent on dialling; the sum of the connects
+ * of all links on the way, where every one is known. The error is at most half of it. */
+void chain_answers_set(struct chain_answers *answers, size_t i,
+	const struct wire_response *response, bool has_clock, uint64_t now_us, uint64_t wall_us);
+/** chain_answers_wall_us() - unix time now in us, not that of the last tick. */
+uint64_t chain_answers_wall_us(void);
 
 #endif

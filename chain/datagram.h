@@ -28,7 +28,6 @@ struct chain_datagram_ops {
  * Callbacks never run from inside new() or send(). Return: 0, ERR_NOMEM; whatever else is wrong
  * comes as on_fail. */
 #define CHAIN_UDP_PROBE_MS 3000
-#define CHAIN_UDP_AGAIN_MS 600000
 NODISCARD int chain_datagram_new(struct chain_client *client, struct udp_io *io,
 	const struct addr *target, const struct chain_datagram_ops *ops, void *owner,
 	struct chain_datagram **ret);

@@ -156,7 +156,7 @@ void chain_open_fail(const struct chain_open *open, int code, struct chain_error
 		open->i_hop > 0 ? &open->responses[open->i_hop - 1] : NULL;
 	*ret = (struct chain_error){
 		.hop = (uint8_t)(open->i_hop + 1),
-		.n_hops = (uint8_t)open->n_hops,
+		.n_hops = (uint8_t)open->spec->n_hops,
 		.stage = CHAIN_ANSWER,
 		.code = code,
 		.address = open->spec->hops[open->i_hop].addr,

@@ -1,6 +1,5 @@
 #include "chain/session.h"
 
-#include "chain/datagram.h"
 #include "chain/open.h"
 #include "common/dial.h"
 #include "common/loop.h"
@@ -15,16 +14,6 @@
 
 #define SKEW_WARN_MS 5000 /* docs/protocol.md 2.12 */
 
-struct chain_client {
-	struct loop *loop;
-	struct resolver *resolver;
-	const struct chain_spec *spec;
-	struct wire_ephemeral *ephemeral;
-	struct timer expiry; /* of the ephemeral pair: wiped also when nobody connects any more */
-	enum chain_udp_path udp_path;
-	uint64_t udp_lost_ms; /* when it was found LOST */
-};
-
 struct chain_session {
 	struct chain_client *client;
 	struct addr target;
@@ -38,89 +27,36 @@ struct chain_session {
 	size_t n_hops;
 	bool is_trace;
 	uint32_t timeout_ms;
-	chain_session_fn *on_done; /* NULL = cancelled or told */
+	struct chain_answers *answers; /* the owner's, or NULL */
+	chain_session_fn *on_done;     /* NULL = cancelled or told */
 	void *owner;
 };
 
-int chain_client_new(struct loop *loop, struct resolver *resolver, const struct chain_spec *spec,
-	struct chain_client **ret)
+static struct loop *loop_of(const struct chain_session *s)
 {
-	struct chain_client *client = calloc(1, sizeof *client);
-	if (client == NULL)
-		return ERR_NOMEM;
-	client->loop = loop;
-	client->resolver = resolver;
-	client->spec = spec;
-	/* Of a header-only chain, too: datagrams are always sealed. It is empty until used. */
-	int error = wire_ephemeral_new(spec->ephemeral_window_ms, &client->ephemeral);
-	if (error != 0) {
-		free(client);
-		return error;
-	}
-	*ret = client;
-	return 0;
+	return chain_client_loop(s->client);
 }
 
-void chain_client_free(struct chain_client *client)
+static const struct chain_spec *spec_of(const struct chain_session *s)
 {
-	if (client == NULL)
-		return;
-	loop_timer_stop(client->loop, &client->expiry);
-	wire_ephemeral_free(client->ephemeral);
-	free(client);
+	return chain_client_spec(s->client);
 }
 
-static void on_expiry(struct timer *timer)
+/* What is left of @limit_ms, that began at @since_ms, and of the session's own timeout. */
+static uint64_t left_ms(const struct chain_session *s, uint64_t since_ms, uint64_t limit_ms)
 {
-	struct chain_client *client =
-		(struct chain_client *)((char *)timer - offsetof(struct chain_client, expiry));
-	uint64_t due_ms = wire_ephemeral_expire(client->ephemeral, loop_now_ms(client->loop));
-	if (due_ms != UINT64_MAX)
-		loop_timer_start(client->loop, timer, due_ms, on_expiry);
-}
-
-struct loop *chain_client_loop(const struct chain_client *client)
-{
-	return client->loop;
-}
-
-struct resolver *chain_client_resolver(const struct chain_client *client)
-{
-	return client->resolver;
-}
-
-const struct chain_spec *chain_client_spec(const struct chain_client *client)
-{
-	return client->spec;
-}
-
-struct wire_ephemeral *chain_client_ephemeral(struct chain_client *client)
-{
-	if (!timer_is_running(&client->expiry))
-		loop_timer_start(client->loop, &client->expiry, client->spec->ephemeral_window_ms,
-			on_expiry);
-	return client->ephemeral;
-}
-
-enum chain_udp_path chain_client_udp_path(const struct chain_client *client)
-{
-	if (client->udp_path == CHAIN_UDP_LOST &&
-		loop_now_ms(client->loop) - client->udp_lost_ms >= CHAIN_UDP_AGAIN_MS)
-		return CHAIN_UDP_UNKNOWN;
-	return client->udp_path;
-}
-
-void chain_client_set_udp_path(struct chain_client *client, enum chain_udp_path path)
-{
-	client->udp_path = path;
-	client->udp_lost_ms = loop_now_ms(client->loop);
+	uint64_t now_ms = loop_now_ms(loop_of(s));
+	uint64_t end_ms = since_ms + limit_ms;
+	if (s->timeout_ms > 0 && s->start_ms + s->timeout_ms < end_ms)
+		end_ms = s->start_ms + s->timeout_ms;
+	return end_ms > now_ms ? end_ms - now_ms : 0;
 }
 
 /* The one place where a session ends: everything it holds is let go, the stream only when it is
  * still its own. */
 static void end(struct chain_session *s)
 {
-	loop_timer_stop(s->client->loop, &s->deadline);
+	loop_timer_stop(loop_of(s), &s->deadline);
 	if (s->query != NULL)
 		resolve_cancel(s->query);
 	if (s->dial != NULL)
@@ -136,8 +72,8 @@ static void fail(struct chain_session *s, const struct chain_error *error)
 	chain_session_fn *on_done = s->on_done;
 	void *owner = s->owner;
 	struct chain_error copy = *error;
-	copy.n_hops = (uint8_t)s->client->spec->n_hops;
-	copy.elapsed_ms = (uint32_t)(loop_now_ms(s->client->loop) - s->start_ms);
+	copy.n_hops = (uint8_t)spec_of(s)->n_hops;
+	copy.elapsed_ms = (uint32_t)(loop_now_ms(loop_of(s)) - s->start_ms);
 	end(s);
 	on_done(NULL, &copy, owner);
 }
@@ -205,16 +141,38 @@ static void on_late(struct timer *timer)
 /* The deadline of the answer awaited counts from the write of the stack. */
 static void await(struct chain_session *s)
 {
-	uint64_t passed_ms = loop_now_ms(s->client->loop) - s->written_ms;
-	uint64_t due_ms = chain_open_deadline_ms(s->open);
-	loop_timer_start(s->client->loop, &s->deadline, due_ms > passed_ms ? due_ms - passed_ms : 0,
-		on_late);
+	loop_timer_start(loop_of(s), &s->deadline,
+		left_ms(s, s->written_ms, chain_open_deadline_ms(s->open)), on_late);
 	stream_read_limit(s->stream, chain_open_wants(s->open));
+}
+
+/* How many S are here: that of a hop that refuses counts. */
+static size_t n_answered(const struct chain_session *s, enum chain_open_step step)
+{
+	bool is_read =
+		step == CHAIN_OPEN_DONE ||
+		(step == CHAIN_OPEN_FAILED && chain_open_error(s->open)->stage == CHAIN_STATUS);
+	return chain_open_hop(s->open) - (is_read ? 0 : 1);
+}
+
+static void note_answers(struct chain_session *s, enum chain_open_step step, uint64_t now_us)
+{
+	size_t n = n_answered(s, step);
+	uint64_t wall_us = chain_answers_wall_us();
+	if (s->answers == NULL)
+		return;
+	for (size_t i = s->answers->n_answers; i < n; i++)
+		chain_answers_set(s->answers, i, chain_open_response(s->open, (unsigned)i + 1),
+			true, now_us, wall_us);
 }
 
 static void on_answer(struct chain_session *s, struct bytes data)
 {
-	switch (chain_open_feed(s->open, data, loop_wall_ms(), loop_now_ms(s->client->loop))) {
+	uint64_t now_us = loop_clock_us();
+	enum chain_open_step step =
+		chain_open_feed(s->open, data, loop_wall_ms(), loop_now_ms(loop_of(s)));
+	note_answers(s, step, now_us);
+	switch (step) {
 	case CHAIN_OPEN_MORE:
 		await(s);
 		return;
@@ -267,32 +225,45 @@ static bool is_sealed(const struct chain_session *s)
 {
 	if (s->purpose == CHAIN_TO_ECHO)
 		return false;
-	return s->purpose == CHAIN_TO_FLOW || !s->client->spec->is_header_only;
+	return s->purpose == CHAIN_TO_FLOW || !spec_of(s)->is_header_only;
 }
 
 static int seal_headers(struct chain_session *s)
 {
 	struct chain_open_options options = {
-		.spec = s->client->spec,
+		.spec = spec_of(s),
 		.n_hops = s->n_hops,
 		.cmd = command_of(s->purpose),
 		.target = &s->target,
 		.is_trace = s->is_trace,
 		.ephemeral = is_sealed(s) ? chain_client_ephemeral(s->client) : NULL,
 	};
-	return chain_open_new(&options, loop_wall_ms(), loop_now_ms(s->client->loop), &s->open);
+	return chain_open_new(&options, loop_wall_ms(), loop_now_ms(loop_of(s)), &s->open);
+}
+
+static void note_dial(struct chain_session *s, const struct dial_result *result)
+{
+	struct chain_answers *a = s->answers;
+	if (a == NULL)
+		return;
+	a->resolve_us = result->resolve_us;
+	a->connect_us = result->connect_us;
+	a->tries = result->n_tries;
+	a->has_address = result->n_tries > 0;
+	a->address = result->address;
 }
 
 static void on_dialled(const struct dial_result *result, void *owner)
 {
 	struct chain_session *s = owner;
 	s->dial = NULL;
+	note_dial(s, result);
 	if (result->error != 0) {
 		struct chain_error error = {
 			.hop = 1,
 			.stage = result->is_resolving ? CHAIN_RESOLVE : CHAIN_DIAL,
 			.code = result->error,
-			.address = s->client->spec->hops[0].addr,
+			.address = spec_of(s)->hops[0].addr,
 		};
 		fail(s, &error);
 		return;
@@ -304,7 +275,9 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		fail_setup(s, error);
 		return;
 	}
-	s->written_ms = loop_now_ms(s->client->loop);
+	s->written_ms = loop_now_ms(loop_of(s));
+	if (s->answers != NULL)
+		s->answers->written_us = loop_clock_us() - s->answers->start_us;
 	stream_write(s->stream, chain_open_request(s->open));
 	await(s);
 }
@@ -312,12 +285,12 @@ static void on_dialled(const struct dial_result *result, void *owner)
 static int dial_first(struct chain_session *s)
 {
 	struct dial_options options = {
-		.loop = s->client->loop,
-		.resolver = s->client->resolver,
-		.timeout_ms = s->client->spec->connect_timeout_ms,
+		.loop = loop_of(s),
+		.resolver = chain_client_resolver(s->client),
+		.timeout_ms = left_ms(s, loop_now_ms(loop_of(s)), spec_of(s)->connect_timeout_ms),
 		.speaks_first = true,
 	};
-	return dial_start(&options, &s->client->spec->hops[0].addr, on_dialled, s, &s->dial);
+	return dial_start(&options, &spec_of(s)->hops[0].addr, on_dialled, s, &s->dial);
 }
 
 static void on_target_resolved(int error, const union addr_sock *addresses, size_t n, void *owner)
@@ -350,18 +323,22 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 		return ERR_NOMEM;
 	s->client = client;
 	s->purpose = options->purpose;
-	s->n_hops = options->n_hops != 0 ? options->n_hops : client->spec->n_hops;
+	s->n_hops = options->n_hops != 0 ? options->n_hops : spec_of(s)->n_hops;
 	s->is_trace = options->is_trace;
 	s->timeout_ms = options->timeout_ms;
+	s->answers = options->answers;
+	if (s->answers != NULL)
+		s->answers->start_us = loop_clock_us();
 	if (options->target != NULL)
 		s->target = *options->target;
-	s->start_ms = loop_now_ms(client->loop);
+	s->start_ms = loop_now_ms(loop_of(s));
 	s->on_done = on_done;
 	s->owner = owner;
-	if (client->spec->resolves_locally && s->target.kind == ADDR_NAME &&
-		client->resolver != NULL)
-		error = resolve_start(client->resolver, s->target.name,
-			client->spec->connect_timeout_ms, on_target_resolved, s, &s->query);
+	if (spec_of(s)->resolves_locally && s->target.kind == ADDR_NAME &&
+		chain_client_resolver(client) != NULL)
+		error = resolve_start(chain_client_resolver(client), s->target.name,
+			left_ms(s, s->start_ms, spec_of(s)->connect_timeout_ms), on_target_resolved,
+			s, &s->query);
 	else
 		error = dial_first(s);
 	if (error != 0) {

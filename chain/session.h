@@ -5,35 +5,9 @@
  * payload stream. Knows: streams, deadlines. Never knows: SOCKS, HTTP, JSON.
  */
 #include "chain/answers.h"
+#include "chain/client.h"
 #include "chain/error.h"
-#include "chain/spec.h"
-#include "common/resolve.h"
 #include "common/stream.h"
-
-struct wire_ephemeral;
-
-/* What the connections of one worker through one chain share: resolver, ephemeral keys. */
-struct chain_client;
-/** chain_client_new() - borrows all. */
-NODISCARD int chain_client_new(struct loop *loop, struct resolver *resolver,
-	const struct chain_spec *spec, struct chain_client **ret);
-void chain_client_free(struct chain_client *client); /* after its sessions ended. NULL ok */
-
-/* For datagram.h: what flows through the chain share. */
-struct loop *chain_client_loop(const struct chain_client *client);
-struct resolver *chain_client_resolver(const struct chain_client *client);
-const struct chain_spec *chain_client_spec(const struct chain_client *client);
-/** chain_client_ephemeral() - also starts the timer that wipes an old pair; call it before each
- * use. */
-struct wire_ephemeral *chain_client_ephemeral(struct chain_client *client);
-/* Whether datagrams came through, by the last flow that knows. */
-enum chain_udp_path {
-	CHAIN_UDP_UNKNOWN,
-	CHAIN_UDP_WORKS,
-	CHAIN_UDP_LOST, /* until CHAIN_UDP_AGAIN_MS have passed */
-};
-enum chain_udp_path chain_client_udp_path(const struct chain_client *client);
-void chain_client_set_udp_path(struct chain_client *client, enum chain_udp_path path);
 
 struct chain_session;
 enum chain_purpose {

@@ -1,0 +1,62 @@
+#include "chain/answers.h"
+
+#include "chain/wire_response.h"
+
+#include <time.h>
+
+uint64_t chain_answers_wall_us(void)
+{
+	struct timespec t;
+	(void)!timespec_get(&t, TIME_UTC);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* By the connects of every link up to hop @i + 1. UINT64_MAX: one of them did not tell. */
+static uint64_t by_connects(const struct chain_answers *a, size_t i)
+{
+	uint64_t sum_us = a->connect_us;
+	bool is_known = a->connect_us > 0;
+	for (size_t k = 0; k < i; k++) {
+		is_known = is_known && a->hops[k].connect_us > 0;
+		sum_us += a->hops[k].connect_us;
+	}
+	return is_known ? sum_us : UINT64_MAX;
+}
+
+/* By what passed since the write. Hop @i + 1 dials before it answers, too. */
+static uint64_t by_answer(const struct chain_answers *a, size_t i)
+{
+	uint64_t dialling_us = 0, since_us = a->hops[i].at_us - a->written_us;
+	for (size_t k = 0; k <= i; k++)
+		dialling_us += (uint64_t)a->hops[k].resolve_us + a->hops[k].connect_us;
+	return since_us > dialling_us ? since_us - dialling_us : 0;
+}
+
+static uint64_t round_trip_us(const struct chain_answers *a, size_t i)
+{
+	uint64_t connects = by_connects(a, i), answer = by_answer(a, i);
+	return connects < answer ? connects : answer;
+}
+
+void chain_answers_set(struct chain_answers *answers, size_t i,
+	const struct wire_response *response, bool has_clock, uint64_t now_us, uint64_t wall_us)
+{
+	struct chain_answer *a = &answers->hops[i];
+	*a = (struct chain_answer){
+		.at_us = now_us - answers->start_us,
+		.resolve_us = response->resolve_us,
+		.connect_us = response->connect_us,
+		.status = response->status,
+		.tries = response->tries,
+		.cipher = response->cipher,
+		.has_clock = has_clock,
+		.has_address = response->has_address,
+		.address = response->address,
+	};
+	if (has_clock) {
+		uint64_t ours_ms = (wall_us - round_trip_us(answers, i) / 2) / 1000;
+		a->clock_offset_ms = (int64_t)(response->val - ours_ms);
+	}
+	if (answers->n_answers <= i)
+		answers->n_answers = i + 1;
+}
