@@ -25,11 +25,10 @@ static const struct cli_option options[] = {
 	{ "open", 0, NULL, NULL, "serve any source", NULL },
 	{ "workers", 0, "N|auto", "Operate", "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
-	{ "log-level", 0, "LEVEL", NULL, "error warning notice info debug", "info" },
-	{ "log-format", 0, "FORMAT", NULL, "auto text json journal", "auto" },
+	{ "log-level", 0, "error|warning|notice|info|debug", NULL, "how much", "info" },
+	{ "log-format", 0, "auto|text|json|journal", NULL, "how it looks", "auto" },
 	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
 	{ "quiet", 'q', NULL, NULL, "--log-level warning", NULL },
-	{ "version", 0, NULL, NULL, NULL, NULL },
 };
 
 static const struct cli cli = {
@@ -40,7 +39,7 @@ static const struct cli cli = {
 		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n"
 		"  access --listen udp://127.0.0.1:5353 --to 9.9.9.9:53 --chain chain.json\n"
 		"  access --config /etc/hopchain/access.json\n",
-	.foot = "See also: access check [FILE], access version, chain keygen, chain check",
+	.foot = "See also: access help COMMAND, chain help",
 	.options = options,
 	.n_options = COUNT(options),
 };
@@ -49,7 +48,7 @@ struct flags {
 	struct daemon_flags daemon;
 	struct cli_words listen, hops;
 	const char *to, *chain, *from;
-	bool is_open, wants_version;
+	bool is_open;
 };
 
 static bool on_option(size_t i, const char *argument, void *owner)
@@ -68,8 +67,6 @@ static bool on_option(size_t i, const char *argument, void *owner)
 		flags->from = argument;
 	else if (strcmp(name, "open") == 0)
 		flags->is_open = true;
-	else if (strcmp(name, "version") == 0)
-		flags->wants_version = true;
 	else
 		return daemon_flags_take(&flags->daemon, name, argument);
 	return true;
@@ -377,9 +374,6 @@ static enum cli_exit run_command(int argc, char **argv)
 	case CLI_GOOD:
 		if (n_rest > 0) {
 			cli_wrong(&cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
-		} else if (flags.wants_version) {
-			cli_print_version("access");
-			result = CLI_OK;
 		} else {
 			result = run(&flags);
 		}
@@ -395,13 +389,43 @@ static enum cli_exit run_command(int argc, char **argv)
 	return result;
 }
 
+static const struct cli check_cli = {
+	.program = "access check",
+	.head = "Usage: access check [FILE]\n"
+		"Say what is wrong in a configuration and the files it names; - reads stdin.\n"
+		"Without FILE it is the one that access itself would take.\n",
+	.foot = "See also: access schema, man access.json",
+};
+
+static enum cli_exit check_command(int argc, char **argv)
+{
+	return daemon_check(&check_cli, "access", argc, argv, check_file);
+}
+
+static const struct cli_command serve_row = {
+	"run",
+	"serve; the same as no command",
+	&cli,
+	NULL,
+	run_command,
+};
+static const struct cli_command check_row = {
+	"check",
+	"is the configuration right?",
+	&check_cli,
+	"[FILE]",
+	check_command,
+};
+
 int main(int argc, char **argv)
 {
-	static const struct daemon_program program = {
+	static const struct cli_command *const commands[] = { &serve_row, &check_row };
+	static const struct cli_program program = {
 		.name = "access",
 		.cli = &cli,
+		.commands = commands,
+		.n_commands = COUNT(commands),
 		.run = run_command,
-		.check_file = check_file,
 	};
-	return daemon_main(&program, argc, argv);
+	return cli_main(&program, argc, argv);
 }

@@ -33,7 +33,7 @@ static bool check_file(const char *path)
 	return is_good;
 }
 
-enum cli_exit cli_check(int argc, char **argv)
+static enum cli_exit run(int argc, char **argv)
 {
 	int n_rest = 0;
 	bool is_good = true;
@@ -44,7 +44,19 @@ enum cli_exit cli_check(int argc, char **argv)
 		cli_wrong(&cli, "needs a FILE");
 		return CLI_USAGE;
 	}
+	if (seal_start() != 0) {
+		fprintf(stderr, "chain: cannot start the cryptographic library\n");
+		return CLI_FAILED;
+	}
 	for (int i = argc - n_rest; i < argc; i++)
 		is_good = check_file(argv[i]) && is_good;
 	return is_good ? CLI_OK : CLI_CONFIG;
 }
+
+const struct cli_command cli_check_command = {
+	.name = "check",
+	.help = "are these chain files right?",
+	.cli = &cli,
+	.operands = "FILE...",
+	.run = run,
+};

@@ -16,8 +16,4 @@ extern const struct cli_command cli_explain_command;    /* cli_explain.c */
 extern const struct cli_command cli_ssh_config_command; /* cli_ssh_config.c */
 extern const struct cli_command cli_keygen_command;     /* cli_keygen.c */
 
-/** cli_keygen(), cli_check() - @argv[0] is the command's own name. */
-enum cli_exit cli_keygen(int argc, char **argv);
-enum cli_exit cli_check(int argc, char **argv);
-
 #endif

@@ -187,7 +187,7 @@ static enum cli_exit generate(const struct flags *flags)
 	return result;
 }
 
-enum cli_exit cli_keygen(int argc, char **argv)
+static enum cli_exit run(int argc, char **argv)
 {
 	struct flags flags = { 0 };
 	int n_rest = 0;
@@ -199,5 +199,17 @@ enum cli_exit cli_keygen(int argc, char **argv)
 			argv[argc - n_rest]);
 		return CLI_USAGE;
 	}
+	if (seal_start() != 0) {
+		fprintf(stderr, "chain: cannot start the cryptographic library\n");
+		return CLI_FAILED;
+	}
 	return generate(&flags);
 }
+
+const struct cli_command cli_keygen_command = {
+	.name = "keygen",
+	.help = "make a key for one user at one hop",
+	.cli = &cli,
+	.operands = NULL,
+	.run = run,
+};

@@ -24,11 +24,6 @@ bool cli_wrong(const struct cli *cli, const char *format, ...)
 	return false;
 }
 
-void cli_print_version(const char *program)
-{
-	printf("%s %s\n", program, HOPCHAIN_VERSION);
-}
-
 static void print_option(const struct cli_option *o)
 {
 	char left[64], letter[8] = "    ";
@@ -43,13 +38,18 @@ static void print_option(const struct cli_option *o)
 	putchar('\n');
 }
 
-void cli_print_help(const struct cli *cli)
+void cli_print_options(const struct cli *cli)
 {
-	printf("%s\n", cli->head);
 	for (size_t i = 0; i < cli->n_options; i++) {
 		if (cli->options[i].help != NULL)
 			print_option(&cli->options[i]);
 	}
+}
+
+void cli_print_help(const struct cli *cli)
+{
+	printf("%s\n", cli->head);
+	cli_print_options(cli);
 	printf("%s\n", cli->foot);
 }
 

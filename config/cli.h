@@ -61,11 +61,11 @@ bool cli_wrong(const struct cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /** cli_print_help() - to stdout. */
 void cli_print_help(const struct cli *cli);
+/** cli_print_options() - the rows of the options alone. */
+void cli_print_options(const struct cli *cli);
 /** cli_unknown_command() - the message about a command that is none of @commands. */
 void cli_unknown_command(
 	const struct cli *cli, const char *command, const char *const *commands, size_t n);
-/** cli_print_version() - one line to stdout. */
-void cli_print_version(const char *program);
 
 /* One command of a program: what dispatch, help, completions and the tests of the man pages read.
  */

@@ -144,45 +144,27 @@ bool daemon_start_log(const char *program, const struct log_options *log)
 	return false;
 }
 
-static enum cli_exit check(const struct daemon_program *program, int argc, char **argv)
+enum cli_exit daemon_check(const struct cli *cli, const char *program, int argc, char **argv,
+	daemon_check_fn *check_file)
 {
 	char file[32];
-	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && argv[1][1] != '\0')) {
-		cli_wrong(program->cli, "usage: %s check [FILE]", program->name);
+	int n_rest = 0;
+	enum cli_result parsed = cli_parse(cli, argc, argv, NULL, NULL, &n_rest);
+	if (parsed != CLI_GOOD)
+		return parsed == CLI_HELPED ? CLI_OK : CLI_USAGE;
+	if (n_rest > 1) {
+		cli_wrong(cli, "unexpected argument \"%.60s\"", argv[argc - n_rest + 1]);
 		return CLI_USAGE;
 	}
-	if (!daemon_start(program->name))
+	if (!daemon_start(program))
 		return CLI_FAILED;
-	snprintf(file, sizeof file, "%s.json", program->name);
-	char *path = daemon_find_config(argc == 2 ? argv[1] : NULL, file);
+	snprintf(file, sizeof file, "%s.json", program);
+	char *path = daemon_find_config(n_rest == 1 ? argv[argc - 1] : NULL, file);
 	if (path == NULL) {
-		cli_wrong(program->cli, "no configuration file found; name one: %s check FILE",
-			program->name);
+		cli_wrong(cli, "no configuration file found; name one: %s FILE", cli->program);
 		return CLI_USAGE;
 	}
-	enum cli_exit result = program->check_file(path);
+	enum cli_exit result = check_file(path);
 	free(path);
 	return result;
-}
-
-enum cli_exit daemon_main(const struct daemon_program *program, int argc, char **argv)
-{
-	static const char *const commands[] = { "run", "check", "version", "help" };
-	const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-	if (command == NULL)
-		return program->run(argc, argv);
-	if (strcmp(command, "run") == 0)
-		return program->run(argc - 1, argv + 1);
-	if (strcmp(command, "check") == 0)
-		return check(program, argc - 1, argv + 1);
-	if (strcmp(command, "version") == 0) {
-		cli_print_version(program->name);
-		return CLI_OK;
-	}
-	if (strcmp(command, "help") == 0) {
-		cli_print_help(program->cli);
-		return CLI_OK;
-	}
-	cli_unknown_command(program->cli, command, commands, sizeof commands / sizeof commands[0]);
-	return CLI_USAGE;
 }

@@ -35,15 +35,10 @@ NODISCARD bool daemon_start(const char *program);
 /** daemon_start_log() - Return: false after a message. */
 NODISCARD bool daemon_start_log(const char *program, const struct log_options *log);
 
-/* A server program: its name (its configuration is NAME.json), its flags, and what its commands do.
- */
-struct daemon_program {
-	const char *name;
-	const struct cli *cli;
-	enum cli_exit (*run)(int argc, char **argv); /* argv[0] is not looked at */
-	enum cli_exit (*check_file)(const char *path);
-};
-/** daemon_main() - finds the command (run, check, version, help; none = run) and does it. */
-enum cli_exit daemon_main(const struct daemon_program *program, int argc, char **argv);
+typedef enum cli_exit daemon_check_fn(const char *path);
+/** daemon_check() - the command "check" of @program: finds its file (@program.json) and hands it to
+ * @check_file. */
+enum cli_exit daemon_check(const struct cli *cli, const char *program, int argc, char **argv,
+	daemon_check_fn *check_file);
 
 #endif

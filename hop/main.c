@@ -24,11 +24,10 @@ static const struct cli_option options[] = {
 	{ "replay-file", 0, "FILE", "Operate", "remembers headers over a restart", "memory" },
 	{ "workers", 0, "N|auto", NULL, "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
-	{ "log-level", 0, "LEVEL", NULL, "error warning notice info debug", "info" },
-	{ "log-format", 0, "FORMAT", NULL, "auto text json journal", "auto" },
+	{ "log-level", 0, "error|warning|notice|info|debug", NULL, "how much", "info" },
+	{ "log-format", 0, "auto|text|json|journal", NULL, "how it looks", "auto" },
 	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
 	{ "quiet", 'q', NULL, NULL, "--log-level warning", NULL },
-	{ "version", 0, NULL, NULL, NULL, NULL },
 };
 
 static const struct cli cli = {
@@ -38,7 +37,7 @@ static const struct cli cli = {
 		"\n"
 		"  hop --user me,me.key                   listen on :7000 for one user\n"
 		"  hop --config /etc/hopchain/hop.json    everything from a file\n",
-	.foot = "See also: hop check [FILE], hop version, chain keygen",
+	.foot = "See also: hop help COMMAND, chain keygen",
 	.options = options,
 	.n_options = COUNT(options),
 };
@@ -47,7 +46,6 @@ struct flags {
 	struct daemon_flags daemon;
 	struct cli_words listen, users, users_dirs, allow, deny;
 	const char *replay_file;
-	bool wants_version;
 };
 
 static void flags_deinit(struct flags *flags)
@@ -79,8 +77,6 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	}
 	if (strcmp(name, "replay-file") == 0)
 		flags->replay_file = argument;
-	else if (strcmp(name, "version") == 0)
-		flags->wants_version = true;
 	else
 		return daemon_flags_take(&flags->daemon, name, argument);
 	return true;
@@ -284,9 +280,6 @@ static enum cli_exit run_command(int argc, char **argv)
 	case CLI_GOOD:
 		if (n_rest > 0) {
 			cli_wrong(&cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
-		} else if (flags.wants_version) {
-			cli_print_version("hop");
-			result = CLI_OK;
 		} else {
 			result = run(&flags);
 		}
@@ -301,13 +294,43 @@ static enum cli_exit run_command(int argc, char **argv)
 	return result;
 }
 
+static const struct cli check_cli = {
+	.program = "hop check",
+	.head = "Usage: hop check [FILE]\n"
+		"Say what is wrong in a configuration and the files it names; - reads stdin.\n"
+		"Without FILE it is the one that hop itself would take.\n",
+	.foot = "See also: hop schema, man hop.json",
+};
+
+static enum cli_exit check_command(int argc, char **argv)
+{
+	return daemon_check(&check_cli, "hop", argc, argv, check_file);
+}
+
+static const struct cli_command serve_row = {
+	"run",
+	"serve; the same as no command",
+	&cli,
+	NULL,
+	run_command,
+};
+static const struct cli_command check_row = {
+	"check",
+	"is the configuration right?",
+	&check_cli,
+	"[FILE]",
+	check_command,
+};
+
 int main(int argc, char **argv)
 {
-	static const struct daemon_program program = {
+	static const struct cli_command *const commands[] = { &serve_row, &check_row };
+	static const struct cli_program program = {
 		.name = "hop",
 		.cli = &cli,
+		.commands = commands,
+		.n_commands = COUNT(commands),
 		.run = run_command,
-		.check_file = check_file,
 	};
-	return daemon_main(&program, argc, argv);
+	return cli_main(&program, argc, argv);
 }
