@@ -12,6 +12,7 @@ int main(int argc, char **argv)
 	/* One row a command, in the order of the help. */
 	static const struct cli_command *const commands[] = {
 		&cli_check_command,
+		&cli_explain_command,
 		&cli_keygen_command,
 	};
 	static const struct cli_program program = {

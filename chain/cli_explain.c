@@ -112,7 +112,7 @@ static void print_json(void)
 static void put_scdoc(const char *text)
 {
 	for (; *text != '\0'; text++) {
-		if (strchr("\\*_#`[]|<>~.", *text) != NULL)
+		if (strchr("\\*_`#[]|", *text) != NULL)
 			putchar('\\');
 		putchar(*text);
 	}
