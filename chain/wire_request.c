@@ -72,6 +72,8 @@ static const struct legal t1[] = {
 	{ WIRE_REV_REGISTER, TCP, REVERSE, NO_PROTO, true, SEALED, FS_EXT },
 	{ WIRE_REV_ACCEPT, TCP, REVERSE, NO_PROTO, true, SEALED, FS_EXT },
 	{ WIRE_RESUME, TCP, NOWHERE, NO_PROTO, true, RESUMING, WIRE_FS },
+	{ WIRE_MEASURE, TCP, NOWHERE, NO_PROTO, true, SEALED, FS_ALL },
+	{ WIRE_MEASURE, TCP, NOWHERE, NO_PROTO, false, WIRE_EXIT, EXT_TRACE },
 };
 #define N_T1 (sizeof t1 / sizeof t1[0])
 
@@ -153,17 +155,16 @@ static bool is_entry_good(struct wire_tlvs *t, uint8_t type, struct bytes value)
 
 bool wire_tlvs_next(struct wire_tlvs *tlvs, uint8_t *ret_type, struct bytes *ret_value)
 {
-	while (!tlvs->is_broken && wire_left(&tlvs->from) > 0) {
-		uint8_t type = wire_u8(&tlvs->from);
-		struct bytes value = wire_bytes(&tlvs->from, wire_u16(&tlvs->from));
-		tlvs->is_broken = !is_entry_good(tlvs, type, value);
-		if (tlvs->is_broken || type >= WIRE_TLV_IGNORED)
-			continue;
-		*ret_type = type;
-		*ret_value = value;
-		return true;
-	}
-	return false;
+	if (tlvs->is_broken || wire_left(&tlvs->from) == 0)
+		return false;
+	uint8_t type = wire_u8(&tlvs->from);
+	struct bytes value = wire_bytes(&tlvs->from, wire_u16(&tlvs->from));
+	tlvs->is_broken = !is_entry_good(tlvs, type, value);
+	if (tlvs->is_broken)
+		return false;
+	*ret_type = type;
+	*ret_value = value;
+	return true;
 }
 
 static void put_header(struct wire_writer *w, uint8_t type, size_t len)
@@ -516,7 +517,7 @@ static bool read_entry(uint8_t type, struct bytes value, struct wire_request *r)
 		return (r->cmd == WIRE_CONNECT || r->cmd == WIRE_CMD_UDP) &&
 		       wire_tlv_read_sock(value, &r->client);
 	default:
-		return false;
+		return type >= WIRE_TLV_IGNORED;
 	}
 }
 

@@ -84,9 +84,10 @@ enum {
 	WIRE_TLV_TEXT = 1, /* S */
 	WIRE_TLV_PAD = 2,
 	WIRE_TLV_RESUME = 3,
-	WIRE_TLV_CLIENT = 5,     /* R */
-	WIRE_TLV_ADDR = 6,       /* S */
-	WIRE_TLV_IGNORED = 0x80, /* and above */
+	WIRE_TLV_CLIENT = 5,      /* R */
+	WIRE_TLV_ADDR = 6,        /* S */
+	WIRE_TLV_SOFTWARE = 0x80, /* S */
+	WIRE_TLV_IGNORED = 0x80,  /* and above: by whoever does not know them */
 };
 struct wire_tlvs {
 	struct wire_reader from;
@@ -94,9 +95,9 @@ struct wire_tlvs {
 	bool is_broken;
 };
 void wire_tlvs_init(struct wire_tlvs *tlvs, struct bytes ext);
-/** wire_tlvs_next() - the next entry that is not to be ignored. Return: false at the end, or, with
- * is_broken, at an entry that overruns, repeats a type, is empty but may not be, or is padding
- * other than zeros. */
+/** wire_tlvs_next() - the next entry; those from WIRE_TLV_IGNORED on may be unknown and may be
+ * empty. Return: false at the end, or, with is_broken, at an entry that overruns, repeats a type,
+ * is empty but may not be, or is padding other than zeros. */
 bool wire_tlvs_next(struct wire_tlvs *tlvs, uint8_t *ret_type, struct bytes *ret_value);
 void wire_tlv_put(struct wire_writer *w, uint8_t type, struct bytes value);
 void wire_tlv_put_padding(struct wire_writer *w, size_t len);

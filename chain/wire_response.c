@@ -56,6 +56,21 @@ static void put_resume(struct wire_writer *w, const struct wire_response *s)
 	wire_tlv_put(w, WIRE_TLV_RESUME, bytes_of(value, wire_written(&v)));
 }
 
+static bool is_printable(uint8_t c)
+{
+	return c >= 0x20 && c < 0x7f;
+}
+
+static void put_software(struct wire_writer *w, const struct wire_response *s)
+{
+	size_t len = strnlen(s->software, sizeof s->software);
+	for (size_t i = 0; i < len; i++)
+		w->failed = w->failed || !is_printable((uint8_t)s->software[i]);
+	w->failed = w->failed || len > WIRE_SOFTWARE_MAX;
+	if (len > 0)
+		wire_tlv_put(w, WIRE_TLV_SOFTWARE, bytes_of(s->software, len));
+}
+
 /* Return: bytes of the extension, 0 = none, or ERR_INVAL. */
 static int put_ext(const struct wire_response *s, uint8_t ext[WIRE_EXT_MAX])
 {
@@ -72,6 +87,7 @@ static int put_ext(const struct wire_response *s, uint8_t ext[WIRE_EXT_MAX])
 		put_resume(&w, s);
 	if (s->has_address)
 		wire_tlv_put_sock(&w, WIRE_TLV_ADDR, &s->address);
+	put_software(&w, s);
 	return w.failed ? ERR_INVAL : (int)wire_written(&w);
 }
 
@@ -236,6 +252,17 @@ static bool read_text(struct bytes value, struct wire_response *s)
 	return true;
 }
 
+/* No rule breaks the chain here: what is no name of a program is as if it were not there. */
+static void read_software(
+	struct bytes value, const struct wire_request *request, struct wire_response *s)
+{
+	if (value.len > WIRE_SOFTWARE_MAX || !has(request->flags, WIRE_TRACE))
+		return;
+	for (size_t i = 0; i < value.len; i++)
+		s->software[i] = is_printable(value.ptr[i]) ? (char)value.ptr[i] : '?';
+	s->software[value.len] = '\0';
+}
+
 static bool read_resume(
 	struct bytes value, const struct wire_request *request, struct wire_response *s)
 {
@@ -271,8 +298,11 @@ static bool read_entry(
 	case WIRE_TLV_ADDR:
 		s->has_address = true;
 		return has(r->flags, WIRE_TRACE) && wire_tlv_read_sock(value, &s->address);
+	case WIRE_TLV_SOFTWARE:
+		read_software(value, r, s);
+		return true;
 	default:
-		return false;
+		return type >= WIRE_TLV_IGNORED;
 	}
 }
 

@@ -9,6 +9,7 @@
 #define WIRE_RESPONSE     96
 #define WIRE_RESPONSE_MAX (WIRE_RESPONSE + WIRE_EXT_MAX + SEAL_TAG)
 #define WIRE_TEXT_MAX     120
+#define WIRE_SOFTWARE_MAX 48
 enum {
 	WIRE_S_EXT = 0x01,
 	WIRE_S_E2E = 0x02,
@@ -37,6 +38,8 @@ struct wire_response {
 	uint8_t resume_flags;
 	uint16_t n_padding; /* PAD value bytes; with has_padding */
 	bool has_padding;
+	/* TLV 0x80 or "": printable ASCII; decode: what is not is replaced by '?' */
+	char software[WIRE_SOFTWARE_MAX + 1];
 };
 
 /** wire_response_encode() - answers the request block @r (as on the wire). Return: bytes written,

@@ -3,6 +3,7 @@
 #include "common/record.h"
 #include "hop/flow_state.h"
 #include "hop/header.h"
+#include "hop/reply.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static void answer_once(struct incoming *i, struct wire_response *response, stru
 	uint8_t bytes[WIRE_RESPONSE_MAX], nonce[SEAL_NONCE];
 	if (i->status != STATUS_VERSION && i->plain.bytes[1] != WIRE_CMD_UDP)
 		response->val = i->flows->wall_ms;
+	hop_reply_name(response, i->request.flags);
 	seal_random(nonce, sizeof nonce);
 	int n = wire_response_encode(response, i->in.ptr, i->entry->key->key, nonce, bytes);
 	if (n > 0)

@@ -1,5 +1,7 @@
 #include "hop/flow_state.h"
 
+#include "hop/reply.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <utlist.h>
@@ -390,6 +392,7 @@ int hop_respond(struct hop_handshake *h, struct wire_response *response)
 {
 	uint8_t bytes[WIRE_RESPONSE_MAX], nonce[SEAL_NONCE];
 	fill_response(h, response);
+	hop_reply_name(response, h->flags);
 	seal_random(nonce, sizeof nonce);
 	int n = wire_response_encode(response, h->r, h->epoch->flow->entry->key->key, nonce, bytes);
 	if (n < 0)

@@ -1,6 +1,17 @@
 #include "hop/reply.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#define SOFTWARE "hopchain " HOPCHAIN_VERSION
+
+static_assert(sizeof SOFTWARE <= WIRE_SOFTWARE_MAX + 1, "what S can say");
+
+void hop_reply_name(struct wire_response *response, uint16_t wanted)
+{
+	if ((wanted & WIRE_TRACE) && response->status != STATUS_VERSION)
+		memcpy(response->software, SOFTWARE, sizeof SOFTWARE);
+}
 
 void hop_reply_status(const struct dial_result *result, uint8_t *ret_status, uint8_t *ret_detail)
 {
@@ -61,6 +72,7 @@ int hop_reply_seal(struct hop_reply *reply, const struct hop_header *header, con
 		if (wanted & WIRE_FS)
 			memcpy(s->eph, public, sizeof s->eph);
 	}
+	hop_reply_name(s, wanted);
 	seal_random(nonce, sizeof nonce);
 	int n = wire_response_encode(s, header->r, header->entry->key->key, nonce, reply->bytes);
 	if (n < 0)

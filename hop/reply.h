@@ -15,12 +15,17 @@ struct hop_reply {
 	size_t len;
 };
 
+/** hop_reply_name() - says which software this is, where R's @wanted flags have TRACE. Not with
+ * VERSION: then nothing of R was looked at. */
+void hop_reply_name(struct wire_response *response, uint16_t wanted);
+
 /** hop_reply_status() - the status and detail for a failed dial (docs/protocol.md 2.6). */
 void hop_reply_status(const struct dial_result *result, uint8_t *ret_status, uint8_t *ret_detail);
 
 /**
  * hop_reply_seal() - seals reply->response as the answer to @header.
- * With status OK the flags follow the request: E2E, FS (with @public), KEEP.
+ * With status OK the flags follow the request: E2E, FS (with @public), KEEP. With any status it
+ * names the software if R has TRACE.
  * Return: 0, ERR_INVAL.
  */
 NODISCARD int hop_reply_seal(struct hop_reply *reply, const struct hop_header *header,

@@ -60,6 +60,8 @@ static bool are_flags_right(const struct shape *s)
 		return is_sealed(f, 0x14);
 	case 7:
 		return is_sealed(f, 0x34) && (f & 0x30) == 0x30;
+	case 8:
+		return is_sealed(f, 0x54) || (only(f, 0x51) && (f & 1));
 	default:
 		return false;
 	}
@@ -88,7 +90,7 @@ static enum wire_status expected_of(const struct shape *s)
 	if ((s->flags & 0xf800) != 0)
 		return STATUS_BAD_REQUEST;
 	bool is_udp = s->transport == WIRE_UDP;
-	if (s->cmd == 0 || s->cmd > 7 || (is_udp && s->cmd != 2 && s->cmd != 3))
+	if (s->cmd == 0 || s->cmd > 8 || (is_udp && s->cmd != 2 && s->cmd != 3))
 		return STATUS_UNSUPPORTED;
 	if (!is_udp && s->cmd == 2 && (s->flags & 1) == 0)
 		return STATUS_UNSUPPORTED;
@@ -194,6 +196,17 @@ Test(wire_request, the_detail_is_the_offset_of_the_first_wrong_field)
 		{ { 1, WIRE_TCP, 0, 1, 0, 80 }, 80, 1, STATUS_BAD_REQUEST, 80 },
 		{ { 1, WIRE_TCP, 0, 1, 0, 80 }, 87, 1, STATUS_BAD_REQUEST, 80 },
 		{ { 9, WIRE_TCP, 0x8000, 9, 9, 0 }, 0, 2, STATUS_BAD_REQUEST, 2 },
+		{ { 8, WIRE_TCP, 0x51, 0, 0, 0 }, 0, 0, STATUS_OK, 0 },
+		{ { 8, WIRE_TCP, 0x757, 0, 0, 0 }, 0, 0, STATUS_OK, 0 },
+		{ { 8, WIRE_UDP, 0x703, 0, 0, 0 }, 0, 0, STATUS_UNSUPPORTED, 1 },
+		{ { 8, WIRE_TCP, 0, 0, 0, 0 }, 0, 0, STATUS_BAD_REQUEST, 2 },
+		{ { 8, WIRE_TCP, 0x03, 0, 0, 0 }, 0, 0, STATUS_BAD_REQUEST, 2 },
+		{ { 8, WIRE_TCP, 0x723, 0, 0, 0 }, 0, 0, STATUS_BAD_REQUEST, 2 },
+		{ { 8, WIRE_TCP, 1, 1, 0, 80 }, 0, 0, STATUS_BAD_REQUEST, 16 },
+		{ { 8, WIRE_TCP, 1, 0, 1, 0 }, 0, 0, STATUS_BAD_REQUEST, 17 },
+		{ { 8, WIRE_TCP, 1, 0, 0, 80 }, 0, 0, STATUS_BAD_REQUEST, 18 },
+		{ { 8, WIRE_TCP, 1, 0, 0, 0 }, 20, 1, STATUS_BAD_REQUEST, 20 },
+		{ { 8, WIRE_TCP, 1, 0, 0, 0 }, 48, 1, STATUS_BAD_REQUEST, 48 },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct wire_request_plain plain;
@@ -348,6 +361,13 @@ Test(wire_request, every_command_comes_back)
 	round_trip(&echo, WIRE_UDP);
 	struct wire_request noop = { .cmd = WIRE_NOOP, .flags = WIRE_KEEP };
 	round_trip(&noop, WIRE_TCP);
+	struct wire_request measure = {
+		.cmd = WIRE_MEASURE, .flags = WIRE_EXIT | WIRE_TRACE, .has_padding = true
+	};
+	round_trip(&measure, WIRE_TCP);
+	measure.flags |= WIRE_E2E | WIRE_FS | WIRE_OFFERS;
+	memset(measure.eph, 0x77, sizeof measure.eph);
+	round_trip(&measure, WIRE_TCP);
 }
 
 Test(wire_request, what_is_not_legal_is_not_encoded)
@@ -356,7 +376,7 @@ Test(wire_request, what_is_not_legal_is_not_encoded)
 	struct wire_request good = connect_name("example.org"), r;
 	cr_assert_gt(encode(&good, WIRE_TCP, to), 0);
 	cr_expect_eq(encode(&good, WIRE_UDP, to), ERR_INVAL, "CONNECT on udp");
-	r = good, r.cmd = 8;
+	r = good, r.cmd = 9;
 	cr_expect_eq(encode(&r, WIRE_TCP, to), ERR_INVAL);
 	r = good, r.flags |= WIRE_KEEP;
 	cr_expect_eq(encode(&r, WIRE_TCP, to), ERR_INVAL);
@@ -539,7 +559,9 @@ Test(wire_request, entries_of_every_type_and_length)
 Test(wire_request, a_client_entry_has_one_of_two_sizes_and_belongs_to_what_dials)
 {
 	uint8_t ext[3 + 30] = { WIRE_TLV_CLIENT }, detail;
-	for (uint8_t cmd = 1; cmd <= 6; cmd++) {
+	for (uint8_t cmd = 1; cmd <= 8; cmd++) {
+		if (cmd == WIRE_RESUME)
+			continue; /* needs an entry of its own */
 		for (uint8_t atyp = 0; atyp < 8; atyp++) {
 			for (uint8_t len = 0; len <= 30; len++) {
 				struct wire_request r = { .cmd = cmd };

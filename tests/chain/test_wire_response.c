@@ -93,6 +93,7 @@ static void round_trip(const struct wire_response *s, const struct wire_request 
 	cr_expect_eq(back.connect_us, s->connect_us);
 	cr_expect_eq(back.val, s->val);
 	cr_expect_str_eq(back.text, s->text);
+	cr_expect_str_eq(back.software, s->software);
 	cr_expect_eq(encode(&back, again), n);
 	cr_expect_arr_eq(again, sealed, (size_t)n, "nothing is lost");
 }
@@ -119,6 +120,12 @@ Test(wire_response, answers_come_back)
 	round_trip(&failed, &request);
 	memset(failed.text, 'x', WIRE_TEXT_MAX);
 	round_trip(&failed, &request);
+	strcpy(failed.software, "hopchain 0.1.0");
+	round_trip(&failed, &request);
+	strcpy(s.software, " ~");
+	round_trip(&s, &request);
+	memset(s.software, 'x', WIRE_SOFTWARE_MAX);
+	round_trip(&s, &request);
 }
 
 Test(wire_response, resumable_answers_come_back)
@@ -167,6 +174,12 @@ Test(wire_response, what_breaks_the_rules_is_not_encoded)
 	cr_expect_eq(encode(&s, to), ERR_INVAL, "no family");
 	s = good, memset(s.text, 'x', sizeof s.text);
 	cr_expect_eq(encode(&s, to), ERR_INVAL, "text without end");
+	s = good, memset(s.software, 'x', sizeof s.software);
+	cr_expect_eq(encode(&s, to), ERR_INVAL, "a name without end");
+	s = good, strcpy(s.software, "a\nb");
+	cr_expect_eq(encode(&s, to), ERR_INVAL, "not printable");
+	s = good, strcpy(s.software, "\x7f");
+	cr_expect_eq(encode(&s, to), ERR_INVAL);
 	s = good, s.has_padding = true, s.n_padding = 1022;
 	cr_expect_eq(encode(&s, to), ERR_INVAL);
 }
@@ -345,6 +358,45 @@ Test(wire_response, text_is_safe_to_show)
 	struct wire_response s;
 	cr_assert_eq(judge(bytes_of(nul, 6), 0, &s), WIRE_RESPONSE_OK);
 	cr_expect_str_eq(s.text, "a?b");
+}
+
+/* What the name of the software may be wrong in never ends a chain. */
+Test(wire_response, software_is_told_only_when_asked_and_is_safe_to_show)
+{
+	uint8_t ext[3 + 300] = { 0x80 };
+	struct wire_response s;
+	memset(ext + 3, 'x', 300);
+	for (size_t len = 0; len <= 300; len++) {
+		ext[1] = (uint8_t)(len >> 8);
+		ext[2] = (uint8_t)len;
+		cr_assert_eq(judge(bytes_of(ext, 3 + len), WIRE_TRACE, &s), WIRE_RESPONSE_OK);
+		cr_expect_eq(strlen(s.software), len <= 48 ? len : 0, "%zu bytes", len);
+		cr_assert_eq(judge(bytes_of(ext, 3 + len), 0, &s), WIRE_RESPONSE_OK);
+		cr_expect_str_eq(s.software, "", "not asked");
+	}
+	for (unsigned c = 0; c < 256; c++) {
+		uint8_t one[] = { 0x80, 0, 3, 'a', (uint8_t)c, 'b' };
+		char shown[] = { 'a', c >= 0x20 && c < 0x7f ? (char)c : '?', 'b', '\0' };
+		cr_assert_eq(judge(bytes_of(one, 6), WIRE_TRACE, &s), WIRE_RESPONSE_OK);
+		cr_expect_str_eq(s.software, shown);
+	}
+}
+
+Test(wire_response, software_among_others_split_anywhere)
+{
+	static const uint8_t ext[] = { 0x81, 0, 1, 'x', 0x80, 0, 3, 'a', ' ', '1', 1, 0, 2, 'h',
+		'i', 0xff, 0, 0 };
+	for (size_t cut = 1; cut <= sizeof ext; cut++) {
+		struct wire_response s;
+		bool is_end = cut == 4 || cut == 10 || cut == 15 || cut == sizeof ext;
+		cr_expect_eq(judge(bytes_of(ext, cut), WIRE_TRACE, &s),
+			is_end ? WIRE_RESPONSE_OK : WIRE_RESPONSE_BROKEN, "cut at %zu", cut);
+		if (is_end)
+			cr_expect_str_eq(s.software, cut >= 10 ? "a 1" : "");
+	}
+	static const uint8_t twice[] = { 0x80, 0, 1, 'a', 0x80, 0, 1, 'a' };
+	struct wire_response s;
+	cr_expect_eq(judge(bytes_of(twice, 8), WIRE_TRACE, &s), WIRE_RESPONSE_BROKEN);
 }
 
 /* ---- cut and changed ---- */

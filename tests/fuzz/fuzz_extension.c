@@ -23,9 +23,9 @@ static void walk(struct bytes ext)
 	bool seen[256] = { false };
 	wire_tlvs_init(&tlvs, ext);
 	while (wire_tlvs_next(&tlvs, &type, &value)) {
-		check(type < WIRE_TLV_IGNORED && !seen[type]);
+		check(!seen[type]);
 		check(value.ptr >= end + 3 && value.ptr + value.len <= ext.ptr + ext.len);
-		check(value.len > 0 || type == WIRE_TLV_PAD);
+		check(value.len > 0 || type == WIRE_TLV_PAD || type >= WIRE_TLV_IGNORED);
 		end = value.ptr + value.len;
 		seen[type] = true;
 	}

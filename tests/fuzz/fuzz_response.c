@@ -58,6 +58,9 @@ static void check_response(const struct wire_response *s, const struct wire_requ
 	struct wire_response again;
 	for (const char *c = s->text; *c != '\0'; c++)
 		check((unsigned char)*c >= 0x20 && *c != 0x7f);
+	for (const char *c = s->software; *c != '\0'; c++)
+		check(*c >= 0x20 && *c < 0x7f);
+	check(s->software[0] == '\0' || (request->flags & WIRE_TRACE));
 	int n = wire_response_encode(s, r, key, nonce, first);
 	check(n >= WIRE_RESPONSE && n <= WIRE_RESPONSE_MAX);
 	check(decode(first, (size_t)n, request, &again));

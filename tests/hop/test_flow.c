@@ -597,6 +597,79 @@ Test(flow, an_echo_returns_its_payload_and_makes_no_flow)
 	tear_down(&w);
 }
 
+/* The S that begins @sent, opened with its extension. */
+static struct wire_response whole_response(
+	struct world *w, struct client *c, const struct sent *sent)
+{
+	struct wire_response response;
+	struct bytes ext = { NULL, 0 };
+	uint16_t n_ext = 0;
+	cr_assert_eq(wire_response_open(sent->bytes, c->r, &c->request, w->key, &response, &n_ext),
+		WIRE_RESPONSE_OK);
+	if (n_ext > 0)
+		ext = bytes_of(sent->bytes + WIRE_RESPONSE, WIRE_EXT_SEALED((size_t)n_ext));
+	cr_assert_leq(WIRE_RESPONSE + ext.len, sent->len);
+	cr_assert_eq(wire_response_open_ext(sent->bytes, ext, &c->request, w->key, &response),
+		WIRE_RESPONSE_OK);
+	return response;
+}
+
+#define SOFTWARE "hopchain " HOPCHAIN_VERSION
+
+Test(flow, the_software_is_named_to_those_who_ask_and_within_the_limits)
+{
+	static const enum wire_status statuses[] = { STATUS_OK, STATUS_DENIED_PRIVATE };
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+		struct client c;
+		struct wire_response s;
+		set_up(&w, 10);
+		w.opens_at_once = false;
+		seal(&w, &c, request_to(5, EXIT_FLAGS | WIRE_TRACE, WALL_MS + w.now_ms));
+		arrive(&w, HOME, c.r, c.n_r);
+		opened(&w, w.opening, statuses[i]);
+		cr_assert_eq(w.n_down, 1);
+		cr_expect_leq(w.down[0].len, 3 * c.n_r);
+		s = whole_response(&w, &c, &w.down[0]);
+		cr_expect_eq(s.status, statuses[i]);
+		cr_expect_str_eq(s.software, SOFTWARE);
+		for (size_t n_in = c.n_r, n_out = 0, seen = 1; n_in < 5 * c.n_r; n_in += c.n_r) {
+			arrive(&w, MOVED, c.r, c.n_r);
+			for (; seen < w.n_down; seen++)
+				n_out += w.down[seen].len;
+			cr_expect_leq(n_out, n_in, "another source gets no more than it sent");
+		}
+		cr_expect_gt(w.n_down, 1, "but it gets S");
+		forget(&c);
+		tear_down(&w);
+	}
+}
+
+Test(flow, an_echo_and_a_refusal_name_the_software_only_under_trace)
+{
+	for (int has_room = 0; has_room < 2; has_room++) {
+		struct world w;
+		struct client c, d, e;
+		struct wire_request r = { .cmd = WIRE_ECHO, .fid = 3, .time_ms = WALL_MS + 5000 };
+		set_up(&w, 1);
+		if (!has_room)
+			establish(&w, &c, HOME, 5); /* then answers are not kept for copies */
+		w.n_down = 0;
+		r.flags = WIRE_TRACE;
+		seal(&w, &d, r);
+		arrive(&w, HOME, d.r, d.n_r);
+		r.flags = 0;
+		seal(&w, &e, r);
+		arrive(&w, HOME, e.r, e.n_r);
+		cr_assert_eq(w.n_down, 2);
+		cr_expect_str_eq(whole_response(&w, &d, &w.down[0]).software, SOFTWARE);
+		cr_expect_eq(w.down[1].len, WIRE_RESPONSE);
+		if (!has_room)
+			forget(&c);
+		tear_down(&w);
+	}
+}
+
 Test(flow, strangers_get_silence)
 {
 	struct world w;

@@ -379,6 +379,37 @@ Test(header, silence_is_told_in_words)
 	tear_down(&w);
 }
 
+Test(header, every_answer_under_trace_names_the_software_and_no_other_does)
+{
+	static const uint8_t statuses[] = { STATUS_OK, STATUS_REFUSED, STATUS_VERSION };
+	for (int i = 0; i < 6; i++) {
+		struct world w;
+		struct hop_reply reply;
+		struct wire_secrets secrets;
+		bool is_trace = i % 2;
+		set_up(&w, false);
+		struct chain_open_options options = {
+			.spec = &w.spec,
+			.n_hops = 1,
+			.cmd = WIRE_CONNECT,
+			.target = &w.target,
+			.is_trace = is_trace,
+			.ephemeral = w.client,
+		};
+		struct chain_open *open;
+		cr_assert_eq(chain_open_new(&options, NOW_MS, 0, &open), 0);
+		answer(&w, open, statuses[i / 2], &reply, &secrets);
+		bool is_named = is_trace && statuses[i / 2] != STATUS_VERSION;
+		cr_expect_str_eq(
+			reply.response.software, is_named ? "hopchain " HOPCHAIN_VERSION : "");
+		cr_expect_eq(reply.len > WIRE_RESPONSE, is_named);
+		cr_expect_eq(listen_to(open, bytes_of(reply.bytes, reply.len), 7),
+			i < 2 ? CHAIN_OPEN_DONE : CHAIN_OPEN_FAILED);
+		chain_open_free(open);
+		tear_down(&w);
+	}
+}
+
 /* Feeds one block that @request is sealed to. */
 static enum hop_header_step feed_request(
 	struct world *w, struct hop_header *h, const struct wire_request *request)
