@@ -121,6 +121,26 @@ static const char *kind_of_server(const char *seen)
 	return "another protocol";
 }
 
+/* What silence can mean (interface.md 2.6, 21). */
+static void print_silence(struct text *t, const struct chain_error *e)
+{
+	if (e->code == ERR_BAD_RECORD) {
+		add(t,
+			", but what hop %u answered after %" PRIu32
+			" ms is no answer to our header: wrong key, or not one of ours",
+			e->hop, e->elapsed_ms);
+		return;
+	}
+	add(t,
+		", but hop %u did not answer: wrong key, clock more than 30 s off, or not one of "
+		"ours (",
+		e->hop);
+	if (e->code == ERR_TIMEOUT)
+		add(t, "no byte within %" PRIu32 " ms)", e->elapsed_ms);
+	else
+		add(t, "it closed after %" PRIu32 " ms)", e->elapsed_ms);
+}
+
 static void print_answer(struct text *t, const struct chain_error *e)
 {
 	char address[ADDR_TEXT_MAX];
@@ -136,18 +156,7 @@ static void print_answer(struct text *t, const struct chain_error *e)
 	} else {
 		add(t, "connected");
 	}
-	if (e->code == ERR_BAD_RECORD)
-		add(t,
-			", but what hop %u answered after %" PRIu32
-			" ms is no answer to our header: "
-			"wrong key, or not one of ours",
-			e->hop, e->elapsed_ms);
-	else
-		add(t,
-			", but hop %u did not answer%s %" PRIu32
-			" ms: wrong key, clock more than 30 s off, or not one of ours",
-			e->hop, e->code == ERR_TIMEOUT ? " within" : ": it closed after",
-			e->elapsed_ms);
+	print_silence(t, e);
 	if (e->clock_skew_ms >= 5000 || e->clock_skew_ms <= -5000)
 		add(t, "; the clock here is %" PRId64 " s %s that of hop %u",
 			(e->clock_skew_ms > 0 ? e->clock_skew_ms : -e->clock_skew_ms) / 1000,
