@@ -650,6 +650,11 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&state.level, (int)level, memory_order_relaxed);
 }
 
+void log_mute(void)
+{
+	atomic_store_explicit(&state.level, -1, memory_order_relaxed);
+}
+
 bool log_is_on(enum log_level level)
 {
 	return (int)level <= atomic_load_explicit(&state.level, memory_order_relaxed);

@@ -45,6 +45,9 @@ NODISCARD int log_start(int fd, enum log_level level, enum log_format format);
  */
 void log_stop(void);
 void log_set_level(enum log_level level);
+/** log_mute() - no line of any level any more, until log_set_level(): for a library, whose process
+ * belongs to somebody else. */
+void log_mute(void);
 bool log_is_on(enum log_level level);
 /** log_level_parse() - "error" … "debug". Return: false if @text is none. */
 bool log_level_parse(const char *text, enum log_level *ret);

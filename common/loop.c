@@ -1,38 +1,15 @@
 #include "common/loop.h"
 
+#include "common/loop_internal.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 #define N_EVENTS        64 /* taken from the kernel at once */
 #define MAX_TASK_ROUNDS 16 /* of deferred calls that defer calls, before sockets get a turn */
-
-struct loop_signal {
-	uv_signal_t handle;
-	loop_signal_fn *fn;
-	void *owner;
-	struct loop_signal *next;
-};
-
-struct loop {
-	uv_loop_t uv;
-	uv_async_t wake;
-	int epoll_fd;
-	bool is_stopping;
-	bool uv_needs_turn; /* watchers may have been added that libuv has not told the kernel yet
-			     */
-	uint64_t now_ms;
-	struct timer_wheel *wheel;
-	struct poll *again, *again_running;
-	struct task *first_task, **last_task;
-	loop_wake_fn *wake_fn;
-	void *wake_owner;
-	struct loop_signal *signals;
-	uint8_t *scratch[LOOP_N_SCRATCH];
-};
 
 static uint64_t clock_ms(clockid_t id)
 {
@@ -55,7 +32,7 @@ uint64_t loop_wall_ms(void)
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-	return loop->now_ms;
+	return loop->is_between ? clock_ms(CLOCK_MONOTONIC) : loop->now_ms;
 }
 
 static void on_wake(uv_async_t *handle)
@@ -65,16 +42,23 @@ static void on_wake(uv_async_t *handle)
 		loop->wake_fn(loop->wake_owner);
 }
 
+int loop_init_wake(struct loop *loop)
+{
+	int error = uv_async_init(loop->uv, &loop->wake, on_wake);
+	if (error == 0)
+		loop->wake.data = loop;
+	return error;
+}
+
 /* libuv's descriptor is a member of our set: its events are what NULL data stands for. */
 static int join_uv(struct loop *loop)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
-	int error = uv_async_init(&loop->uv, &loop->wake, on_wake);
+	int error = loop_init_wake(loop);
 	if (error != 0)
 		return error;
-	loop->wake.data = loop;
 	loop->uv_needs_turn = true;
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&loop->uv), &event) != 0)
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(loop->uv), &event) != 0)
 		return -errno;
 	return 0;
 }
@@ -85,8 +69,8 @@ static void close_uv(struct loop *loop)
 		uv_close((uv_handle_t *)&s->handle, NULL);
 	if (loop->wake.data != NULL)
 		uv_close((uv_handle_t *)&loop->wake, NULL);
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
-	int error = uv_loop_close(&loop->uv);
+	uv_run(loop->uv, UV_RUN_DEFAULT);
+	int error = uv_loop_close(loop->uv);
 	assert(error == 0); /* a handle was left open */
 	(void)error;
 	while (loop->signals != NULL) {
@@ -118,46 +102,55 @@ const char *loop_library(void)
 	return uv_version_string();
 }
 
+int loop_init(struct loop *loop)
+{
+	loop->epoll_fd = -1;
+	loop->last_task = &loop->first_task;
+	loop->now_ms = clock_ms(CLOCK_MONOTONIC);
+	int error = alloc_scratch(loop);
+	if (error == 0)
+		error = timer_wheel_new(loop->now_ms, &loop->wheel);
+	if (error != 0)
+		return error;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return loop->epoll_fd < 0 ? -errno : 0;
+}
+
+void loop_deinit(struct loop *loop)
+{
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	timer_wheel_free(loop->wheel);
+	free_scratch(loop);
+}
+
 int loop_new(struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof *loop);
 	if (loop == NULL)
 		return ERR_NOMEM;
-	loop->last_task = &loop->first_task;
-	loop->now_ms = clock_ms(CLOCK_MONOTONIC);
-	int error = alloc_scratch(loop);
+	int error = loop_init(loop);
 	if (error != 0)
-		goto free_scratch;
-	error = timer_wheel_new(loop->now_ms, &loop->wheel);
+		goto deinit;
+	error = uv_loop_init(&loop->own_uv);
 	if (error != 0)
-		goto free_scratch;
-	error = uv_loop_init(&loop->uv);
-	if (error != 0)
-		goto free_wheel;
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0) {
-		error = -errno;
-		goto close_uv;
-	}
+		goto deinit;
+	loop->uv = &loop->own_uv;
 	error = join_uv(loop);
 	if (error != 0)
-		goto close_epoll;
+		goto close_uv;
 	*ret = loop;
 	return 0;
 
-close_epoll:
-	close(loop->epoll_fd);
 close_uv:
 	close_uv(loop);
-free_wheel:
-	timer_wheel_free(loop->wheel);
-free_scratch:
-	free_scratch(loop);
+deinit:
+	loop_deinit(loop);
 	free(loop);
 	return error;
 }
 
-static void run_tasks(struct loop *loop)
+void loop_run_tasks(struct loop *loop)
 {
 	for (int i = 0; i < MAX_TASK_ROUNDS && loop->first_task != NULL; i++) {
 		struct task *task = loop->first_task;
@@ -177,12 +170,10 @@ void loop_free(struct loop *loop)
 	if (loop == NULL)
 		return;
 	while (loop->first_task != NULL)
-		run_tasks(loop);
+		loop_run_tasks(loop);
 	assert(loop->again == NULL);
 	close_uv(loop);
-	close(loop->epoll_fd);
-	timer_wheel_free(loop->wheel);
-	free_scratch(loop);
+	loop_deinit(loop);
 	free(loop);
 }
 
@@ -195,6 +186,8 @@ void loop_defer(struct loop *loop, struct task *task, task_fn *fn)
 	task->is_queued = true;
 	*loop->last_task = task;
 	loop->last_task = &task->next;
+	if (loop->is_between)
+		loop_guest_poke(loop);
 }
 
 int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)
@@ -239,6 +232,8 @@ void poll_again(struct loop *loop, struct poll *poll, unsigned events)
 	poll->is_queued = true;
 	poll->next_again = loop->again;
 	loop->again = poll;
+	if (loop->is_between)
+		loop_guest_poke(loop);
 }
 
 static void run_again(struct loop *loop)
@@ -276,7 +271,7 @@ static int wait_ms(struct loop *loop, int limit_ms)
 	if (loop->again != NULL || loop->first_task != NULL || loop->uv_needs_turn)
 		return 0;
 	int wait = timer_wheel_next_ms(loop->wheel, loop->now_ms);
-	int uv = uv_backend_timeout(&loop->uv);
+	int uv = uv_backend_timeout(loop->uv);
 	if (uv >= 0 && (wait < 0 || uv < wait))
 		wait = uv;
 	if (limit_ms >= 0 && (wait < 0 || limit_ms < wait))
@@ -287,10 +282,11 @@ static int wait_ms(struct loop *loop, int limit_ms)
 static void turn(struct loop *loop, int limit_ms)
 {
 	struct epoll_event events[N_EVENTS];
-	int wait = wait_ms(loop, limit_ms);
+	int wait = loop->is_guest ? 0 : wait_ms(loop, limit_ms);
 	int n = epoll_wait(loop->epoll_fd, events, N_EVENTS, wait);
 	loop->now_ms = clock_ms(CLOCK_MONOTONIC);
-	bool uv_turn = loop->uv_needs_turn || uv_backend_timeout(&loop->uv) == 0;
+	bool uv_turn =
+		!loop->is_guest && (loop->uv_needs_turn || uv_backend_timeout(loop->uv) == 0);
 	for (int i = 0; i < n; i++) {
 		struct poll *poll = events[i].data.ptr;
 		if (poll == NULL)
@@ -301,10 +297,10 @@ static void turn(struct loop *loop, int limit_ms)
 	run_again(loop);
 	if (uv_turn) {
 		loop->uv_needs_turn = false;
-		uv_run(&loop->uv, UV_RUN_NOWAIT);
+		uv_run(loop->uv, UV_RUN_NOWAIT);
 	}
 	timer_wheel_run(loop->wheel, loop->now_ms);
-	run_tasks(loop);
+	loop_run_tasks(loop);
 }
 
 void loop_run(struct loop *loop)
@@ -334,7 +330,9 @@ void loop_stop(struct loop *loop)
 
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn)
 {
-	timer_start(loop->wheel, timer, loop->now_ms + delay_ms, fn);
+	timer_start(loop->wheel, timer, loop_now_ms(loop) + delay_ms, fn);
+	if (loop->is_between)
+		loop_guest_poke(loop);
 }
 
 void loop_timer_stop(struct loop *loop, struct timer *timer)
@@ -364,11 +362,13 @@ int loop_on_signal(struct loop *loop, int signum, loop_signal_fn *fn, void *owne
 	struct loop_signal *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return ERR_NOMEM;
-	int error = uv_signal_init(&loop->uv, &s->handle);
+	int error = uv_signal_init(loop->uv, &s->handle);
 	if (error != 0) {
 		free(s);
 		return error;
 	}
+	if (loop->is_guest)
+		uv_unref((uv_handle_t *)&s->handle);
 	s->handle.data = s;
 	s->fn = fn;
 	s->owner = owner;
@@ -386,5 +386,5 @@ uint8_t *loop_scratch(struct loop *loop, enum loop_scratch which)
 uv_loop_t *loop_uv(struct loop *loop)
 {
 	loop->uv_needs_turn = true;
-	return &loop->uv;
+	return loop->uv;
 }

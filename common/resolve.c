@@ -194,6 +194,7 @@ static struct watch *watch_open(struct resolver *r, ares_socket_t fd)
 		free(w);
 		return NULL;
 	}
+	uv_unref((uv_handle_t *)&w->handle); /* a guest's loop is held by who waits, not by us */
 	w->handle.data = w;
 	w->resolver = r;
 	w->fd = fd;
