@@ -31,8 +31,8 @@ static void print_option(const struct cli_option *o)
 		snprintf(letter, sizeof letter, "-%c, ", o->letter);
 	snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument != NULL ? " " : "",
 		o->argument != NULL ? o->argument : "");
-	printf("%-*s%-*s %s", GROUP_WIDTH, o->group != NULL ? o->group : "", OPTION_WIDTH - 1, left,
-		o->help);
+	printf("%-*s%-*s%s%s", GROUP_WIDTH, o->group != NULL ? o->group : "", OPTION_WIDTH - 1,
+		left, strlen(left) < OPTION_WIDTH ? " " : "  ", o->help);
 	if (o->standard != NULL)
 		printf(" [%s]", o->standard);
 	putchar('\n');

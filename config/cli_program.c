@@ -1,10 +1,12 @@
 #include "config/cli_program.h"
 
+#include "config/cli_complete.h"
 #include "config/cli_version.h"
-#include "config/report.h"
 #include "config/schemas.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define COMMANDS_MAX 32
@@ -17,13 +19,16 @@ static const struct cli_option version_options[] = {
 static const struct cli version_cli = {
 	.foot = "See also: help", .options = version_options, .n_options = COUNT(version_options)
 };
+static const struct cli completion_cli = { .foot = "See also: the manual page" };
 static const struct cli help_cli = { .foot = "See also: the manual page" };
 static const struct cli schema_cli = { .foot = "See also: check" };
 
 static const struct cli_command builtins[] = {
-	{ "version", "which version this is", &version_cli, NULL, NULL },
-	{ "help", "how a command is used", &help_cli, "[COMMAND]", NULL },
-	{ "schema", "the JSON schema of the configuration file", &schema_cli, NULL, NULL },
+	{ "schema", "print the JSON schema of its file", &schema_cli, NULL, NULL },
+	{ "completion", "print completions for a shell", &completion_cli, CLI_COMPLETE_SHELLS,
+		NULL },
+	{ "help", "print how a command is used", &help_cli, "[COMMAND]", NULL },
+	{ "version", "print which version this is", &version_cli, NULL, NULL },
 };
 
 size_t cli_program_n_commands(const struct cli_program *program)
@@ -47,10 +52,11 @@ static const struct cli *name_builtin(
 {
 	named->cli = *command->cli;
 	snprintf(named->program, sizeof named->program, "%s %s", program->name, command->name);
-	snprintf(named->head, sizeof named->head, "Usage: %s%s%s%s\n%s: %s.\n", named->program,
+	snprintf(named->head, sizeof named->head, "Usage: %s%s%s%s\n%c%s.\n", named->program,
 		command->cli->n_options > 0 ? " [options]" : "",
 		command->operands != NULL ? " " : "",
-		command->operands != NULL ? command->operands : "", program->name, command->help);
+		command->operands != NULL ? command->operands : "", toupper(command->help[0]),
+		command->help + 1);
 	named->cli.program = named->program;
 	named->cli.head = named->head;
 	return &named->cli;
@@ -66,14 +72,13 @@ static const struct cli_command *find(const struct cli_program *program, const c
 	return NULL;
 }
 
-static enum cli_exit tell_unknown(
-	const struct cli_program *program, const struct cli *cli, const char *name)
+static enum cli_exit tell_unknown(const struct cli_program *program, const char *name)
 {
 	const char *names[COMMANDS_MAX];
 	size_t n = cli_program_n_commands(program);
 	for (size_t i = 0; i < n && i < COMMANDS_MAX; i++)
 		names[i] = cli_program_command(program, i)->name;
-	cli_unknown_command(cli, name, names, n < COMMANDS_MAX ? n : COMMANDS_MAX);
+	cli_unknown_command(program->cli, name, names, n < COMMANDS_MAX ? n : COMMANDS_MAX);
 	return CLI_USAGE;
 }
 
@@ -119,6 +124,23 @@ static bool on_json(size_t i, const char *argument, void *owner)
 	return true;
 }
 
+static enum cli_exit complete(
+	const struct cli_program *program, const struct cli *cli, const char *shell)
+{
+	if (shell != NULL && cli_complete_print(program, shell))
+		return CLI_OK;
+	cli_wrong(cli, "needs a shell: bash, zsh or fish");
+	return CLI_USAGE;
+}
+
+static enum cli_exit help(const struct cli_program *program, const char *name)
+{
+	const struct cli_command *command = name != NULL ? find(program, name) : NULL;
+	if (name == NULL)
+		return print_program(program);
+	return command != NULL ? print_command(program, command) : tell_unknown(program, name);
+}
+
 static enum cli_exit run_builtin(
 	const struct cli_program *program, const struct cli_command *command, int argc, char **argv)
 {
@@ -138,10 +160,9 @@ static enum cli_exit run_builtin(
 		return cli_version_print(program->name, is_json);
 	if (strcmp(command->name, "schema") == 0)
 		return schemas_print(program->name) ? CLI_OK : CLI_FAILED;
-	if (operand == NULL)
-		return print_program(program);
-	const struct cli_command *about = find(program, operand);
-	return about != NULL ? print_command(program, about) : tell_unknown(program, cli, operand);
+	if (strcmp(command->name, "completion") == 0)
+		return complete(program, cli, operand);
+	return help(program, operand);
 }
 
 /* The first argument is no command. */
@@ -165,7 +186,7 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
 		return run_bare(program, argc, argv);
 	const struct cli_command *command = find(program, argv[1]);
 	if (command == NULL)
-		return tell_unknown(program, program->cli, argv[1]);
+		return tell_unknown(program, argv[1]);
 	if (command->run == NULL)
 		return run_builtin(program, command, argc - 1, argv + 1);
 	return command->run(argc - 1, argv + 1);
