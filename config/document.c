@@ -13,7 +13,8 @@
 static void on_finding(struct span at, const char *text, void *owner)
 {
 	struct document *document = owner;
-	report_add(document->report, &document->source, at, "%s", text);
+	struct report_place place = { .source = &document->source, .at = at, .slug = "syntax" };
+	report_add(document->report, &place, "%s", text);
 }
 
 static const char *type_text(const struct json *value)
@@ -182,27 +183,36 @@ static struct span place_of(const struct document *document, const struct json *
 	return part == DOCUMENT_VALUE ? at : (struct span){ at.start, at.start + 1 };
 }
 
+__attribute__((format(printf, 5, 0))) static void add_error(struct document *document,
+	const struct json *value, enum document_part part, bool is_subject, const char *format,
+	va_list args)
+{
+	char pointer[POINTER_MAX];
+	struct report_place place = {
+		.source = &document->source,
+		.at = place_of(document, value, part, pointer, sizeof pointer),
+		.slug = "value",
+		.pointer = pointer,
+		.is_subject = is_subject,
+	};
+	report_add_list(document->report, &place, format, args);
+}
+
 void document_error(struct document *document, const struct json *value, enum document_part part,
 	const char *format, ...)
 {
-	char pointer[POINTER_MAX], sentence[512];
-	struct span at = place_of(document, value, part, pointer, sizeof pointer);
 	va_list args;
 	va_start(args, format);
-	vsnprintf(sentence, sizeof sentence, format, args);
+	add_error(document, value, part, false, format, args);
 	va_end(args);
-	report_add(document->report, &document->source, at, "%s%s%s", pointer,
-		pointer[0] != '\0' ? ": " : "", sentence);
 }
 
 void document_error_bare(struct document *document, const struct json *value,
 	enum document_part part, const char *format, ...)
 {
-	char pointer[POINTER_MAX];
-	struct span at = place_of(document, value, part, pointer, sizeof pointer);
 	va_list args;
 	va_start(args, format);
-	report_add_list(document->report, &document->source, at, format, args);
+	add_error(document, value, part, true, format, args);
 	va_end(args);
 }
 

@@ -7,9 +7,18 @@
 #define WINDOW       100  /* columns shown of a long line */
 #define CARET_MAX    60
 #define SENTENCE_MAX 512
+#define POINTER_MAX  256
+
+/* One error in parts; texts are owned, and each may be NULL. */
+struct finding {
+	char *pointer, *message, *hint;
+	const char *slug; /* static */
+	size_t line, column;
+};
 
 struct item {
-	char *text;    /* owned */
+	char *text; /* owned */
+	struct finding finding;
 	size_t i_file; /* files in the order of their first error */
 	size_t at;
 	size_t n_before;
@@ -21,6 +30,7 @@ struct report {
 	size_t n_items, n_errors;
 	char **files; /* owned */
 	size_t n_files;
+	struct report_finding *findings; /* owned; what was last given out */
 };
 
 struct report *report_new(const char *program)
@@ -31,16 +41,25 @@ struct report *report_new(const char *program)
 	return report;
 }
 
+static void item_deinit(struct item *item)
+{
+	free(item->text);
+	free(item->finding.pointer);
+	free(item->finding.message);
+	free(item->finding.hint);
+}
+
 void report_free(struct report *report)
 {
 	if (report == NULL)
 		return;
 	for (size_t i = 0; i < report->n_items; i++)
-		free(report->items[i].text);
+		item_deinit(&report->items[i]);
 	for (size_t i = 0; i < report->n_files; i++)
 		free(report->files[i]);
 	free(report->items);
 	free(report->files);
+	free(report->findings);
 	free(report);
 }
 
@@ -89,24 +108,34 @@ size_t report_line(struct bytes text, size_t at)
 	return line;
 }
 
-/* Takes @text. Without memory the error still counts. */
-static void add_item(struct report *report, size_t i_file, size_t at, char *text)
+/* Takes @item's texts. Without memory the error still counts. */
+static void add_item(struct report *report, struct item item)
 {
+	item.n_before = report->n_items;
 	report->n_errors++;
-	if (text == NULL || report->n_items == ITEMS_MAX) {
-		free(text);
-		return;
-	}
-	struct item *items = reallocarray(report->items, report->n_items + 1, sizeof *items);
+	struct item *items = NULL;
+	if (item.text != NULL && report->n_items < ITEMS_MAX)
+		items = reallocarray(report->items, report->n_items + 1, sizeof *items);
 	if (items == NULL) {
-		free(text);
+		item_deinit(&item);
 		return;
 	}
 	report->items = items;
-	items[report->n_items] = (struct item){
-		.text = text, .i_file = i_file, .at = at, .n_before = report->n_items
+	items[report->n_items++] = item;
+}
+
+/* "MESSAGE; hint: HINT" */
+static struct finding split(const char *sentence, const char *pointer, const char *slug)
+{
+	static const char mark[] = "; hint: ";
+	const char *hint = strstr(sentence, mark);
+	size_t len = hint != NULL ? (size_t)(hint - sentence) : strlen(sentence);
+	return (struct finding){
+		.slug = slug,
+		.pointer = pointer != NULL && *pointer != '\0' ? strdup(pointer) : NULL,
+		.message = strndup(sentence, len),
+		.hint = hint != NULL ? strdup(hint + strlen(mark)) : NULL,
 	};
-	report->n_items++;
 }
 
 static size_t find_file(struct report *report, const char *path)
@@ -233,49 +262,69 @@ static size_t n_marked(struct bytes source, struct span at)
 			      : 1;
 }
 
-void report_add_list(struct report *report, const struct source *source, struct span at,
-	const char *format, va_list args)
+/* The whole error as it is printed; heap. Return: NULL without memory. */
+static char *print_error(const struct report_place *place, const struct line *line,
+	const char *pointer, const char *sentence)
 {
-	char sentence[SENTENCE_MAX], *text = NULL;
+	char *text = NULL;
 	size_t size = 0;
-	struct line line = find_line(source->text, at.start);
+	const struct source *source = place->source;
 	FILE *to = open_memstream(&text, &size);
-	vsnprintf(sentence, sizeof sentence, format, args);
-	report_clean(sentence);
-	if (to != NULL) {
-		fprintf(to, "%s:%zu:%zu: error: %s\n", source->path, line.number, line.column,
-			sentence);
-		if (line.text != NULL)
-			print_source(to, &line, n_marked(source->text, at));
-		if (fclose(to) != 0) {
-			free(text);
-			text = NULL;
-		}
-	}
-	free(line.text);
-	add_item(report, find_file(report, source->path), at.start, text);
+	if (to == NULL)
+		return NULL;
+	fprintf(to, "%s:%zu:%zu: error: %s%s%s\n", source->path, line->number, line->column,
+		pointer, *pointer != '\0' ? ": " : "", sentence);
+	if (line->text != NULL)
+		print_source(to, line, n_marked(source->text, place->at));
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
-void report_add(
-	struct report *report, const struct source *source, struct span at, const char *format, ...)
+void report_add_list(
+	struct report *report, const struct report_place *place, const char *format, va_list args)
+{
+	char sentence[SENTENCE_MAX], pointer[POINTER_MAX];
+	const struct source *source = place->source;
+	struct line line = find_line(source->text, place->at.start);
+	vsnprintf(sentence, sizeof sentence, format, args);
+	report_clean(sentence);
+	report_quote(place->pointer != NULL ? place->pointer : "", pointer, sizeof pointer);
+	struct item item = {
+		.text = print_error(place, &line, place->is_subject ? "" : pointer, sentence),
+		.finding = split(sentence, pointer, place->slug),
+		.i_file = find_file(report, source->path),
+		.at = place->at.start,
+	};
+	item.finding.line = line.number;
+	item.finding.column = line.column;
+	free(line.text);
+	add_item(report, item);
+}
+
+void report_add(struct report *report, const struct report_place *place, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	report_add_list(report, source, at, format, args);
+	report_add_list(report, place, format, args);
 	va_end(args);
 }
 
 void report_add_plain(struct report *report, const char *format, ...)
 {
-	char sentence[SENTENCE_MAX], *text = NULL;
+	char sentence[SENTENCE_MAX];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(sentence, sizeof sentence, format, args);
 	report_clean(sentence);
 	va_end(args);
-	if (asprintf(&text, "%s: %s\n", report->program, sentence) < 0)
-		text = NULL;
-	add_item(report, report->n_files, SIZE_MAX, text);
+	struct item item = {
+		.finding = split(sentence, NULL, "file"), .i_file = report->n_files, .at = SIZE_MAX
+	};
+	if (asprintf(&item.text, "%s: %s\n", report->program, sentence) < 0)
+		item.text = NULL;
+	add_item(report, item);
 }
 
 static int by_place(const void *a, const void *b)
@@ -288,15 +337,45 @@ static int by_place(const void *a, const void *b)
 	return x->n_before < y->n_before ? -1 : 1;
 }
 
+static void sort(struct report *report)
+{
+	if (report->n_items > 0)
+		qsort(report->items, report->n_items, sizeof *report->items, by_place);
+}
+
 void report_print(struct report *report, FILE *to)
 {
 	size_t n = report->n_items < REPORT_SHOWN_MAX ? report->n_items : REPORT_SHOWN_MAX;
-	if (n > 0)
-		qsort(report->items, report->n_items, sizeof *report->items, by_place);
+	sort(report);
 	for (size_t i = 0; i < n; i++)
 		fputs(report->items[i].text, to);
 	if (report->n_errors > n)
 		fprintf(to, "%s: %zu more error%s\n", report->program, report->n_errors - n,
 			report->n_errors - n == 1 ? "" : "s");
 	fflush(to);
+}
+
+size_t report_findings(struct report *report, const struct report_finding **ret)
+{
+	free(report->findings);
+	report->findings = calloc(report->n_items, sizeof *report->findings);
+	*ret = report->findings;
+	if (report->findings == NULL)
+		return 0;
+	sort(report);
+	for (size_t i = 0; i < report->n_items; i++) {
+		const struct item *item = &report->items[i];
+		const struct finding *f = &item->finding;
+		report->findings[i] = (struct report_finding){
+			.file = f->line > 0 && item->i_file > 0 ? report->files[item->i_file - 1]
+								: NULL,
+			.line = f->line,
+			.column = f->column,
+			.pointer = f->pointer,
+			.slug = f->slug,
+			.message = f->message,
+			.hint = f->hint,
+		};
+	}
+	return report->n_items;
 }

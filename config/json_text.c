@@ -1,0 +1,35 @@
+#include "config/json_text.h"
+
+#include "config/utf8.h"
+
+#include <string.h>
+
+static void put_ascii(FILE *to, unsigned char c)
+{
+	if (c == '\n')
+		fputs("\\n", to);
+	else if (c < 0x20 || c == 0x7f)
+		fprintf(to, "\\u%04x", c);
+	else
+		fprintf(to, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+}
+
+void json_text_put(FILE *to, const char *text)
+{
+	if (text == NULL) {
+		fputs("null", to);
+		return;
+	}
+	fputc('"', to);
+	for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
+		n = utf8_length((const unsigned char *)text, left);
+		if (n == 1)
+			put_ascii(to, (unsigned char)*text);
+		else if (n > 1)
+			(void)fwrite(text, 1, n, to);
+		else
+			fputs("\\ufffd", to);
+		n += n == 0;
+	}
+	fputc('"', to);
+}
