@@ -2,6 +2,7 @@
 
 #include "chain/wire_response.h"
 
+#include <assert.h>
 #include <time.h>
 
 uint64_t chain_answers_wall_us(void)
@@ -53,6 +54,8 @@ void chain_answers_set(struct chain_answers *answers, size_t i,
 		.has_address = response->has_address,
 		.address = response->address,
 	};
+	static_assert(sizeof a->software == sizeof response->software, "one limit");
+	memcpy(a->software, response->software, sizeof a->software);
 	if (has_clock) {
 		uint64_t ours_ms = (wall_us - round_trip_us(answers, i) / 2) / 1000;
 		a->clock_offset_ms = (int64_t)(response->val - ours_ms);

@@ -22,9 +22,10 @@ struct flow_link {
 	struct resolve_query *query; /* of the target's name, then of hop 1's */
 	struct udp *udp;             /* NULL before on_ready, and where there is no way */
 	union addr_sock addresses[ADDRESSES_MAX]; /* of hop 1 */
-	uint8_t n_addresses, i_address;
-	bool is_heard;
-	uint64_t start_ms, opened_at_ms, n_errors;
+	uint8_t n_addresses, i_address, n_tried;
+	bool is_heard, finds_hop;
+	uint32_t resolve_us; /* of hop 1's name */
+	uint64_t start_ms, opened_at_ms, looked_up_us, n_errors;
 };
 
 static uint64_t now_of(const struct flow_link *l)
@@ -69,6 +70,10 @@ static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
 	(void)udp;
 	l->n_errors++;
 	LOG_DEBUG("udp to hop 1 error=%s mtu=%zu", err_name(error), mtu);
+	if (l->ops->on_error != NULL) {
+		l->ops->on_error(error, l->owner);
+		return;
+	}
 	if (error == -EMSGSIZE || (error == -ECONNREFUSED && !has_other) ||
 		now_of(l) - l->opened_at_ms < REOPEN_MS)
 		return;
@@ -86,6 +91,7 @@ static int open_socket(struct flow_link *l)
 	static const struct udp_ops ops = { .on_packet = on_packet, .on_error = on_error };
 	int error = ERR_NO_ADDRESS;
 	l->opened_at_ms = now_of(l);
+	l->n_tried++;
 	for (unsigned i = 0; i < l->n_addresses; i++) {
 		struct udp_options options = { .connect = &l->addresses[l->i_address] };
 		error = udp_open(l->io, &options, &ops, l, &l->udp);
@@ -110,6 +116,7 @@ static void on_hop_found(int error, const union addr_sock *addresses, size_t n, 
 	struct flow_link *l = owner;
 	const struct addr *hop = &chain_client_spec(l->client)->hops[0].addr;
 	l->query = NULL;
+	l->resolve_us = (uint32_t)(loop_clock_us() - l->looked_up_us);
 	if (error == 0 && n == 0)
 		error = ERR_NO_ADDRESS;
 	if (error != 0) {
@@ -141,6 +148,8 @@ static void find_hop(struct flow_link *l)
 		begin(l);
 		return;
 	}
+	l->finds_hop = true;
+	l->looked_up_us = loop_clock_us();
 	int error = look_up(l, hop->name, on_hop_found);
 	if (error != 0)
 		fail(l, CHAIN_RESOLVE, 1, error, hop);
@@ -224,4 +233,37 @@ size_t flow_link_mtu(const struct flow_link *link, bool *ret_is_ip6)
 uint64_t flow_link_n_errors(const struct flow_link *link)
 {
 	return link->n_errors;
+}
+
+bool flow_link_next(struct flow_link *link)
+{
+	if (link->n_tried >= link->n_addresses)
+		return false;
+	udp_close(link->udp);
+	link->udp = NULL;
+	next_address(link);
+	return open_socket(link) == 0;
+}
+
+void flow_link_late(const struct flow_link *link, struct chain_error *ret)
+{
+	const struct chain_spec *spec = chain_client_spec(link->client);
+	*ret = (struct chain_error){
+		.stage = CHAIN_RESOLVE,
+		.hop = link->finds_hop ? 1 : 0,
+		.n_hops = (uint8_t)spec->n_hops,
+		.code = ERR_DNS_TIMEOUT,
+		.elapsed_ms = (uint32_t)(now_of(link) - link->start_ms),
+		.address = link->finds_hop ? spec->hops[0].addr : link->target,
+	};
+}
+
+const union addr_sock *flow_link_address(const struct flow_link *link)
+{
+	return link->n_addresses > 0 ? &link->addresses[link->i_address] : NULL;
+}
+
+uint32_t flow_link_resolve_us(const struct flow_link *link)
+{
+	return link->resolve_us;
 }

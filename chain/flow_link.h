@@ -19,6 +19,9 @@ struct flow_link_ops {
 	void (*on_packet)(uint8_t *data, size_t len, void *owner);
 	/* Instead of on_ready: no name, no way (stages RESOLVE, DIAL). */
 	void (*on_fail)(const struct chain_error *error, void *owner);
+	/* NULL: the link replaces its socket by itself. Else: hop 1's host, or this one, refused
+	 * what was sent. May free the link. */
+	void (*on_error)(int error, void *owner);
 };
 /** flow_link_new() - for a flow to @target (copied). Return: 0, ERR_NOMEM. */
 NODISCARD int flow_link_new(struct chain_client *client, struct udp_io *io,
@@ -35,5 +38,14 @@ void flow_link_is_heard(struct flow_link *link);
 size_t flow_link_mtu(const struct flow_link *link, bool *ret_is_ip6);
 /** flow_link_n_errors() - ICMP errors, and what this host said instead of sending. */
 uint64_t flow_link_n_errors(const struct flow_link *link);
+/** flow_link_next() - another socket, to an address of hop 1 that was not tried yet. Return: false
+ * if there is none. */
+bool flow_link_next(struct flow_link *link);
+/** flow_link_late() - the error when neither on_ready nor on_fail came in time. */
+void flow_link_late(const struct flow_link *link, struct chain_error *ret);
+/** flow_link_address() - of hop 1, the present one; NULL while its name is looked up.
+ * flow_link_resolve_us() - how long that took. */
+const union addr_sock *flow_link_address(const struct flow_link *link);
+uint32_t flow_link_resolve_us(const struct flow_link *link);
 
 #endif

@@ -1,26 +1,58 @@
 #include "chain/probe.h"
 
+#include "chain/echo.h"
+#include "chain/flow_link.h"
 #include "common/loop.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+
+#define UDP_TIMEOUT_MS 10000
 
 struct chain_probe {
 	struct chain_client *client;
-	struct chain_session *session;
+	struct chain_session *session; /* over TCP */
+	struct flow_link *link;        /* over UDP, and all below */
+	struct chain_echo *echo;       /* NULL while hop 1 is looked up */
+	struct timer deadline;
+	size_t n_hops;
+	bool has_target, is_failed; /* is_failed: told by the timer */
+	struct chain_error error;
 	struct chain_answers answers;
 	chain_probe_fn *on_done;
 	void *owner;
 };
 
-/* The last word; @probe is gone when the callback returns. */
+static struct loop *loop_of(const struct chain_probe *p)
+{
+	return chain_client_loop(p->client);
+}
+
+static void destroy(struct chain_probe *p)
+{
+	loop_timer_stop(loop_of(p), &p->deadline);
+	if (p->session != NULL)
+		chain_session_cancel(p->session);
+	flow_link_free(p->link);
+	chain_echo_free(p->echo);
+	free(p);
+}
+
+static uint64_t passed_us(const struct chain_probe *p)
+{
+	return loop_clock_us() - p->answers.start_us;
+}
+
+/* The last word; @p is gone when this returns. */
 static void finish(struct chain_probe *p, const struct chain_error *error)
 {
 	size_t n = p->answers.n_answers;
-	uint64_t total_us = error == NULL && n > 0 ? p->answers.hops[n - 1].at_us
-						   : loop_clock_us() - p->answers.start_us;
+	uint64_t total_us = error == NULL && n > 0 ? p->answers.hops[n - 1].at_us : passed_us(p);
 	p->on_done(error, &p->answers, total_us, p->owner);
-	free(p);
+	destroy(p);
 }
+
+/* ---- over TCP ---- */
 
 static void on_forgotten(
 	struct stream *stream, enum stream_event event, struct bytes data, void *owner)
@@ -51,9 +83,9 @@ static void on_session(struct stream *stream, const struct chain_error *error, v
 static int start_session(struct chain_probe *p, const struct chain_probe_options *options)
 {
 	struct chain_session_options session = {
-		.purpose = options->n_hops > 0 ? CHAIN_TO_ECHO : CHAIN_TO_TARGET,
-		.target = options->n_hops > 0 ? NULL : options->target,
-		.n_hops = options->n_hops,
+		.purpose = p->has_target ? CHAIN_TO_TARGET : CHAIN_TO_ECHO,
+		.target = p->has_target ? options->target : NULL,
+		.n_hops = p->n_hops,
 		.is_trace = true,
 		.timeout_ms = options->timeout_ms,
 		.answers = &p->answers,
@@ -61,28 +93,157 @@ static int start_session(struct chain_probe *p, const struct chain_probe_options
 	return chain_session_start(p->client, &session, on_session, p, &p->session);
 }
 
-static bool is_possible(const struct chain_client *client, const struct chain_probe_options *o)
+/* ---- over UDP ---- */
+
+static void on_timer(struct timer *timer)
 {
-	size_t n_hops = chain_client_spec(client)->n_hops;
-	return o->n_hops <= n_hops && (o->n_hops > 0 || o->target != NULL);
+	struct chain_probe *p =
+		(struct chain_probe *)((char *)timer - offsetof(struct chain_probe, deadline));
+	struct chain_error error = p->error;
+	if (!p->is_failed && p->echo == NULL)
+		flow_link_late(p->link, &error);
+	else if (!p->is_failed)
+		chain_echo_fail(p->echo, ERR_TIMEOUT, &error);
+	error.elapsed_ms = (uint32_t)(passed_us(p) / 1000);
+	finish(p, &error);
+}
+
+/* From anywhere, also from inside start: told from the loop. */
+static void fail_soon(struct chain_probe *p, const struct chain_error *error)
+{
+	p->is_failed = true;
+	p->error = *error;
+	loop_timer_start(loop_of(p), &p->deadline, 0, on_timer);
+}
+
+static void fail_at_hop_1(struct chain_probe *p, enum chain_stage stage, int code)
+{
+	const struct chain_spec *spec = chain_client_spec(p->client);
+	struct chain_error error = {
+		.stage = stage,
+		.hop = 1,
+		.n_hops = (uint8_t)spec->n_hops,
+		.code = code,
+		.address = spec->hops[0].addr,
+	};
+	fail_soon(p, &error);
+}
+
+static void send_request(struct chain_probe *p)
+{
+	const union addr_sock *address = flow_link_address(p->link);
+	p->answers.tries++;
+	p->answers.has_address = true;
+	p->answers.address = *address;
+	p->answers.written_us = passed_us(p);
+	flow_link_send(p->link, chain_echo_request(p->echo));
+}
+
+static void on_ready(const struct addr *target, void *owner)
+{
+	struct chain_probe *p = owner;
+	struct chain_echo_options options = {
+		.spec = chain_client_spec(p->client),
+		.n_hops = p->n_hops,
+		.target = p->has_target ? target : NULL,
+	};
+	p->answers.resolve_us = flow_link_resolve_us(p->link);
+	int error = chain_echo_new(&options, loop_wall_ms(), &p->echo);
+	if (error == 0)
+		send_request(p);
+	else
+		fail_at_hop_1(p, CHAIN_SETUP, error);
+}
+
+static void on_no_way(const struct chain_error *error, void *owner)
+{
+	fail_soon(owner, error);
+}
+
+/* Nobody listens there, or there is no way: another of hop 1's addresses, if it has one. */
+static void on_refused(int error, void *owner)
+{
+	struct chain_probe *p = owner;
+	if (p->is_failed)
+		return;
+	if (flow_link_next(p->link))
+		send_request(p);
+	else
+		fail_at_hop_1(p, CHAIN_DIAL, error);
+}
+
+/* In the order of the hops: a clock is judged by what those before it told. */
+static void note_answers(struct chain_probe *p, uint64_t now_us)
+{
+	uint64_t wall_us = chain_answers_wall_us();
+	for (unsigned i = 1; i <= p->n_hops; i++) {
+		const struct wire_response *response = chain_echo_response(p->echo, i);
+		if (response != NULL && p->answers.hops[i - 1].at_us == 0)
+			chain_answers_set(&p->answers, i - 1, response,
+				chain_echo_has_clock(p->echo, i), now_us, wall_us);
+	}
+}
+
+static void on_packet(uint8_t *data, size_t len, void *owner)
+{
+	struct chain_probe *p = owner;
+	uint64_t now_us = loop_clock_us();
+	if (p->is_failed)
+		return;
+	enum chain_echo_step step = chain_echo_feed(p->echo, bytes_of(data, len));
+	note_answers(p, now_us);
+	if (step == CHAIN_ECHO_MORE)
+		return;
+	struct chain_error error = *chain_echo_error(p->echo);
+	error.elapsed_ms = (uint32_t)(passed_us(p) / 1000);
+	finish(p, step == CHAIN_ECHO_DONE ? NULL : &error);
+}
+
+static int start_datagram(
+	struct chain_probe *p, struct udp_io *io, const struct chain_probe_options *options)
+{
+	static const struct flow_link_ops ops = { .on_ready = on_ready,
+		.on_packet = on_packet,
+		.on_fail = on_no_way,
+		.on_error = on_refused };
+	static const struct addr nowhere = { 0 };
+	uint32_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : UDP_TIMEOUT_MS;
+	int error = flow_link_new(
+		p->client, io, p->has_target ? options->target : &nowhere, &ops, p, &p->link);
+	if (error != 0)
+		return error;
+	p->answers.start_us = loop_clock_us();
+	loop_timer_start(loop_of(p), &p->deadline, timeout_ms, on_timer);
+	flow_link_start(p->link);
+	return 0;
+}
+
+/* ---- both ---- */
+
+static bool is_possible(const struct chain_client *client, const struct udp_io *io,
+	const struct chain_probe_options *o)
+{
+	return o->n_hops <= chain_client_spec(client)->n_hops &&
+	       (o->n_hops > 0 || o->target != NULL) && (!o->is_udp || io != NULL);
 }
 
 int chain_probe_start(struct chain_client *client, struct udp_io *io,
 	const struct chain_probe_options *options, chain_probe_fn *on_done, void *owner,
 	struct chain_probe **ret)
 {
-	(void)io;
-	if (!is_possible(client, options))
+	if (!is_possible(client, io, options))
 		return ERR_INVAL;
 	struct chain_probe *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return ERR_NOMEM;
 	p->client = client;
+	p->has_target = options->n_hops == 0;
+	p->n_hops = p->has_target ? chain_client_spec(client)->n_hops : options->n_hops;
 	p->on_done = on_done;
 	p->owner = owner;
-	int error = start_session(p, options);
+	int error = options->is_udp ? start_datagram(p, io, options) : start_session(p, options);
 	if (error != 0) {
-		free(p);
+		destroy(p);
 		return error;
 	}
 	*ret = p;
@@ -91,6 +252,5 @@ int chain_probe_start(struct chain_client *client, struct udp_io *io,
 
 void chain_probe_cancel(struct chain_probe *probe)
 {
-	chain_session_cancel(probe->session);
-	free(probe);
+	destroy(probe);
 }

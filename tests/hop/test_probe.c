@@ -1,0 +1,309 @@
+/* Probes of a chain of real hops, all on one loop. */
+#include "chain/probe.h"
+#include "tests/support/failing.h"
+#include "tests/support/hops.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#define WAIT_MS 5000
+
+struct heard {
+	bool is_done, has_error;
+	struct chain_error error;
+	struct chain_answers answers;
+	uint64_t total_us;
+};
+
+static void on_done(const struct chain_error *error, const struct chain_answers *answers,
+	uint64_t total_us, void *owner)
+{
+	struct heard *h = owner;
+	cr_assert(!h->is_done, "once");
+	h->is_done = true;
+	h->has_error = error != NULL;
+	if (error != NULL)
+		h->error = *error;
+	h->answers = *answers;
+	h->total_us = total_us;
+}
+
+static void run(struct hops *hops, const struct chain_probe_options *options, struct heard *h)
+{
+	struct chain_probe *probe;
+	*h = (struct heard){ .is_done = false };
+	cr_assert_eq(chain_probe_start(hops->client, hops->io, options, on_done, h, &probe), 0);
+	cr_assert(!h->is_done, "not from inside");
+	cr_assert(loop_run_until(hops->loop, &h->is_done, WAIT_MS));
+}
+
+static void probe(struct hops *hops, size_t n_hops, bool is_udp, struct heard *h)
+{
+	struct chain_probe_options options = { .n_hops = n_hops, .is_udp = is_udp };
+	run(hops, &options, h);
+}
+
+static void probe_within(
+	struct hops *hops, size_t n_hops, bool is_udp, uint32_t timeout_ms, struct heard *h)
+{
+	struct chain_probe_options options = {
+		.n_hops = n_hops, .is_udp = is_udp, .timeout_ms = timeout_ms
+	};
+	run(hops, &options, h);
+}
+
+static uint16_t port_of(const struct hops *hops, size_t i)
+{
+	return hops->spec_hops[i - 1].addr.port;
+}
+
+static void check_answers(const struct hops *hops, const struct heard *h, size_t n, bool is_udp)
+{
+	const struct chain_answers *a = &h->answers;
+	cr_assert(!h->has_error, "n=%zu udp=%d stage=%d hop=%d", n, is_udp, h->error.stage,
+		h->error.hop);
+	cr_assert_eq(a->n_answers, n);
+	cr_expect(a->has_address);
+	cr_expect_eq(addr_sock_port(&a->address), port_of(hops, 1));
+	cr_expect_eq(a->tries, 1);
+	cr_expect_eq(h->total_us, a->hops[n - 1].at_us);
+	cr_expect_gt(h->total_us, 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct chain_answer *hop = &a->hops[i];
+		cr_expect_eq(hop->status, STATUS_OK);
+		cr_expect_geq(hop->at_us, a->written_us);
+		cr_expect(i == 0 || hop->at_us >= a->hops[i - 1].at_us);
+		cr_expect_eq(strncmp(hop->software, "hopchain ", 9), 0, "\"%s\"", hop->software);
+		cr_expect_eq(hop->has_address, i + 1 < n, "an echo dials nothing");
+		if (i + 1 < n)
+			cr_expect_eq(addr_sock_port(&hop->address), port_of(hops, i + 2));
+		cr_expect_eq(hop->has_clock, !is_udp || i + 1 == n);
+		if (hop->has_clock)
+			cr_expect(hop->clock_offset_ms >= -50 && hop->clock_offset_ms <= 50,
+				"%lld ms", (long long)hop->clock_offset_ms);
+	}
+}
+
+Test(probe, each_prefix_answers_over_tcp_and_udp, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	hops_open(&hops, 3);
+	for (size_t n = 1; n <= 3; n++) {
+		probe(&hops, n, false, &heard);
+		check_answers(&hops, &heard, n, false);
+		cr_expect_gt(heard.answers.connect_us, 0);
+		probe(&hops, n, true, &heard);
+		check_answers(&hops, &heard, n, true);
+	}
+	cr_expect_eq(hops.hop[2].n_accepted, 1, "hop 3 is in one prefix only");
+	hops_close(&hops);
+}
+
+static void on_accept(struct stream *s, const union addr_sock *peer, void *owner)
+{
+	(void)peer;
+	(void)owner;
+	stream_drop(s);
+}
+
+Test(probe, the_target_is_reached_over_tcp_and_udp, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	struct listener *listener;
+	struct addr target;
+	hops_open(&hops, 2);
+	cr_assert_eq(addr_parse_listen("127.0.0.1:0", &target), ADDR_OK);
+	cr_assert_eq(listener_open(hops.loop, &target, false, on_accept, NULL, &listener), 0);
+	target.port = listener_port(listener);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		struct chain_probe_options options = { .target = &target, .is_udp = is_udp };
+		run(&hops, &options, &heard);
+		cr_assert(!heard.has_error, "%d", is_udp);
+		cr_expect_eq(heard.answers.n_answers, 2);
+		const struct chain_answer *exit = &heard.answers.hops[1];
+		cr_expect(exit->has_address);
+		cr_expect_eq(addr_sock_port(&exit->address), target.port);
+		cr_expect_gt(exit->cipher, 0);
+		cr_expect_eq(exit->has_clock, !is_udp);
+	}
+	listener_close(listener);
+	hops_close(&hops);
+}
+
+Test(probe, what_cannot_be_asked_is_an_error_at_once)
+{
+	struct hops hops;
+	struct chain_probe *probe;
+	hops_open(&hops, 2);
+	struct chain_probe_options no_target = { .n_hops = 0 }, too_far = { .n_hops = 3 },
+				   no_io = { .n_hops = 1, .is_udp = true };
+	cr_expect_eq(chain_probe_start(hops.client, hops.io, &no_target, on_done, NULL, &probe),
+		ERR_INVAL);
+	cr_expect_eq(chain_probe_start(hops.client, hops.io, &too_far, on_done, NULL, &probe),
+		ERR_INVAL);
+	cr_expect_eq(
+		chain_probe_start(hops.client, NULL, &no_io, on_done, NULL, &probe), ERR_INVAL);
+	hops_close(&hops);
+}
+
+Test(probe, a_dead_middle_hop_is_named, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	hops_open(&hops, 3);
+	hops_stop(&hops, 2);
+	probe(&hops, 1, false, &heard);
+	check_answers(&hops, &heard, 1, false);
+	for (size_t n = 2; n <= 3; n++) {
+		probe(&hops, n, false, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_STATUS);
+		cr_expect_eq(heard.error.status, STATUS_REFUSED);
+		cr_expect_eq(heard.error.hop, 1);
+		cr_expect_eq(heard.error.n_hops, 3);
+		cr_expect_eq(chain_error_exit_code(&heard.error), 6);
+		cr_expect_eq(heard.answers.n_answers, 1, "its refusal is an answer");
+		cr_expect_eq(heard.answers.hops[0].status, STATUS_REFUSED);
+		/* Hop 1 opened a socket and answers for itself when hop 2's host refuses. */
+		probe_within(&hops, n, true, 300, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_ANSWER);
+		cr_expect_eq(heard.error.code, ERR_TIMEOUT);
+		cr_expect_eq(heard.error.hop, 2, "%d", heard.error.hop);
+		cr_expect_geq(heard.total_us, 290000);
+	}
+	hops_close(&hops);
+}
+
+Test(probe, a_first_hop_that_is_not_there_is_named_at_once, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	hops_open(&hops, 2);
+	hops_stop(&hops, 1);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		probe(&hops, 2, is_udp, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_DIAL, "%d", is_udp);
+		cr_expect_eq(heard.error.code, -ECONNREFUSED);
+		cr_expect_eq(heard.error.hop, 1);
+		cr_expect_eq(heard.error.n_hops, 2);
+		cr_expect_eq(chain_error_exit_code(&heard.error), 5);
+		cr_expect_lt(heard.total_us, 1000000);
+		cr_expect(heard.answers.has_address);
+	}
+	hops_close(&hops);
+}
+
+Test(probe, a_wrong_key_is_silence_of_that_hop, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	hops_open(&hops, 3);
+	hops_spoil(&hops, 2);
+	for (size_t n = 2; n <= 3; n++) {
+		probe_within(&hops, n, false, 200, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_ANSWER);
+		cr_expect_eq(heard.error.hop, 2);
+		cr_expect_eq(heard.error.code, ERR_TIMEOUT);
+		cr_expect_eq(heard.error.n_hops, 3);
+		cr_expect_eq(chain_error_exit_code(&heard.error), 7);
+		cr_expect_eq(heard.answers.n_answers, 1);
+		cr_expect(heard.total_us >= 190000 && heard.total_us < 1000000);
+		cr_expect_geq(heard.error.elapsed_ms, 190);
+		/* Nothing comes back: that it is hop 2 cannot be known. */
+		probe_within(&hops, n, true, 200, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_ANSWER);
+		cr_expect_eq(heard.error.hop, 1);
+		cr_expect_eq(heard.answers.n_answers, 0);
+		cr_expect_geq(heard.error.elapsed_ms, 190);
+	}
+	hops_close(&hops);
+}
+
+Test(probe, a_refusal_is_the_exits, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	struct addr target;
+	hops_open(&hops, 2);
+	cr_assert_eq(addr_parse_dial("169.254.1.1:53", &target), ADDR_OK);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		struct chain_probe_options options = { .target = &target, .is_udp = is_udp };
+		run(&hops, &options, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_STATUS);
+		cr_expect_eq(heard.error.status, STATUS_DENIED_PRIVATE);
+		cr_expect_eq(heard.error.detail, DETAIL_DENIED_LINK_LOCAL);
+		cr_expect_eq(heard.error.hop, 2);
+		cr_expect_eq(heard.error.address.port, 53);
+		cr_expect_eq(chain_error_exit_code(&heard.error), 8);
+		cr_expect_eq(heard.answers.n_answers, 2);
+		cr_expect_eq(heard.answers.hops[0].status, STATUS_OK);
+	}
+	/* A middle hop that may not dial the next one. */
+	hops.spec_hops[1].addr = target;
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		probe(&hops, 2, is_udp, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_STATUS);
+		cr_expect_eq(heard.error.status, STATUS_DENIED_PRIVATE);
+		cr_expect_eq(heard.error.hop, 1);
+		cr_expect_eq(chain_error_exit_code(&heard.error), 6);
+	}
+	hops_close(&hops);
+}
+
+Test(probe, cancelled_at_any_turn, .timeout = 120)
+{
+	struct hops hops;
+	hops_open(&hops, 3);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		for (int turns = 0; turns < 25; turns++) {
+			struct chain_probe_options options = { .n_hops = 3, .is_udp = is_udp };
+			struct heard heard = { .is_done = false };
+			struct chain_probe *probe;
+			cr_assert_eq(chain_probe_start(hops.client, hops.io, &options, on_done,
+					     &heard, &probe),
+				0);
+			for (int i = 0; i < turns && !heard.is_done; i++)
+				loop_turn(hops.loop);
+			bool was_done = heard.is_done;
+			if (!was_done)
+				chain_probe_cancel(probe);
+			hops_turn(&hops, 20);
+			cr_expect_eq(heard.is_done, was_done, "nothing after cancel");
+		}
+	}
+	hops_close(&hops);
+}
+
+Test(probe, each_allocation_may_fail, .timeout = 120)
+{
+	struct hops hops;
+	hops_open(&hops, 2);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		bool has_failed = true;
+		unsigned long n;
+		for (n = 1; n < 120 && has_failed; n++) {
+			struct chain_probe_options options = {
+				.n_hops = 2, .is_udp = is_udp, .timeout_ms = 100
+			};
+			struct heard heard = { .is_done = false };
+			struct chain_probe *probe;
+			failing_start(n);
+			if (chain_probe_start(
+				    hops.client, hops.io, &options, on_done, &heard, &probe) == 0)
+				loop_run_until(hops.loop, &heard.is_done, WAIT_MS);
+			has_failed = failing_stop();
+			cr_assert(has_failed || (heard.is_done && !heard.has_error));
+		}
+		cr_expect_gt(n, 4);
+		cr_expect_lt(n, 120);
+	}
+	hops_close(&hops);
+}
