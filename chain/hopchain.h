@@ -79,6 +79,13 @@ struct hopchain_options {
  */
 HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_chain_read(
 	const char *path, struct hopchain_chain **ret, char **ret_report);
+/**
+ * hopchain_chain_check_json() - the same check, for programs: *ret_document, the caller's, is a
+ * JSON array of {file, line, column, pointer, slug, message, hint}; [] if nothing is wrong. What is
+ * not known is null. Return: 0; HOPCHAIN_INVALID, with a document too; other negative values.
+ */
+HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_chain_check_json(
+	const char *path, char **ret_document);
 /** hopchain_chain_new() - the same from structs. @ret_report: as above, one line or more. */
 HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_chain_new(
 	const struct hopchain_options *options, struct hopchain_chain **ret, char **ret_report);
@@ -142,7 +149,7 @@ struct hopchain_status {
 	int exit_code;       /* when the last hop says it, or when it happens here */
 	const char *summary; /* lower case, no full stop */
 	const char *meaning; /* sentences */
-	const char *remedy;  /* what to do about it: sentences */
+	const char *remedy;  /* what to do about it: steps, one a line */
 };
 HOPCHAIN_API size_t hopchain_n_statuses(void);
 /** hopchain_status_at() - in the order of the page, @i < hopchain_n_statuses(). Static. */
