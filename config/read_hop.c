@@ -166,6 +166,13 @@ static void read_on_bad(struct document *d, const struct json *value, void *to)
 		((struct hop_file *)to)->options->on_bad = (enum hop_on_bad)i;
 }
 
+static void read_measure(struct document *d, const struct json *value, void *to)
+{
+	bool serves;
+	if (field_bool(d, value, &serves))
+		((struct hop_file *)to)->options->refuses_measure = !serves;
+}
+
 static void read_window(struct document *d, const struct json *value, void *to)
 {
 	field_duration(d, value, &((struct hop_file *)to)->options->ephemeral_window_ms);
@@ -205,6 +212,7 @@ static void read_all(struct document *d, struct hop_file *file)
 		{ "timeouts", read_timeouts, false },
 		{ "limits", read_limits, false },
 		{ "on_bad", read_on_bad, false },
+		{ "measure", read_measure, false },
 		{ "forward_secrecy_window", read_window, false },
 		{ "log", read_log, false },
 		{ "workers", read_workers, false },

@@ -60,8 +60,7 @@ uint8_t hop_header_cipher(uint16_t flags)
 static enum hop_header_step check_implemented(struct hop_header *h)
 {
 	const struct wire_request *r = h->request;
-	if (r->cmd != WIRE_CONNECT && r->cmd != WIRE_CMD_UDP && r->cmd != WIRE_ECHO &&
-		r->cmd != WIRE_NOOP)
+	if (r->cmd == WIRE_REV_REGISTER || r->cmd == WIRE_REV_ACCEPT || r->cmd == WIRE_RESUME)
 		return refuse(h, STATUS_UNSUPPORTED, 1);
 	if (r->flags & WIRE_OPEN_UDP)
 		return refuse(h, STATUS_UNSUPPORTED, 2);

@@ -56,6 +56,7 @@ struct hop_options {
 	uint32_t max_handshakes_per_second;  /* 0 = none */
 	uint32_t ephemeral_window_ms;
 	enum hop_on_bad on_bad;
+	bool refuses_measure;  /* command MEASURE: DENIED_CMD */
 	bool logs_connections; /* one line per finished connection */
 	unsigned n_workers;
 	uint32_t drain_ms;

@@ -5,6 +5,7 @@
 #include "common/secure.h"
 #include "common/tcp.h"
 #include "hop/header.h"
+#include "hop/measure.h"
 #include "hop/reply.h"
 #include "hop/target.h"
 #include "hop/udp_stream.h"
@@ -33,7 +34,7 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[N_STATES] = {
-	[STATE_HEADER] = { "header", 1u << STATE_DIAL | 1u << STATE_CLOSING },
+	[STATE_HEADER] = { "header", 1u << STATE_DIAL | 1u << STATE_RELAY | 1u << STATE_CLOSING },
 	[STATE_DIAL] = { "dial", 1u << STATE_RELAY | 1u << STATE_CLOSING },
 	[STATE_RELAY] = { "relay", 1u << STATE_CLOSING },
 	[STATE_CLOSING] = { "closing", 0 },
@@ -395,18 +396,17 @@ static int dial(struct hop_session *s)
 	return 0;
 }
 
-static void keep_target(struct hop_session *s, const struct addr *to)
+static void keep_target(struct hop_session *s, const char *name)
 {
-	char text[ADDR_TEXT_MAX];
 	free(s->target);
-	s->target = strdup(addr_print(to, text));
+	s->target = strdup(name);
 }
 
-/* Line 17 of 2.2. */
 static void reach_target(struct hop_session *s)
 {
 	const struct wire_request *r = s->opening->header.request;
-	keep_target(s, &r->to);
+	char text[ADDR_TEXT_MAX];
+	keep_target(s, addr_print(&r->to, text));
 	enter(s, STATE_DIAL);
 	loop_timer_stop(s->worker->loop, &s->opening->deadline);
 	tcp_watch_hangup(s->client, true);
@@ -483,10 +483,48 @@ static void answer_probe(struct hop_session *s)
 	await_header(s, NEXT_HEADER_MS);
 }
 
-/* Lines 15 to 17 for an authentic, legal request. */
+/* The relay's other end is this hop's own service. */
+static void start_measure(struct hop_session *s)
+{
+	struct hop_reply reply = { .response = { .status = STATUS_OK } };
+	struct stream *service;
+	if (has_early_data(s)) {
+		end_early(s, "early-data");
+		return;
+	}
+	if (measure_open(s->worker->loop, &service) != 0) {
+		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
+		return;
+	}
+	start_relay(s, service, &reply);
+}
+
+/* Line 17. */
+static void serve(struct hop_session *s)
+{
+	switch (s->opening->header.request->cmd) {
+	case WIRE_ECHO:
+	case WIRE_NOOP:
+		answer_probe(s);
+		return;
+	case WIRE_MEASURE:
+		keep_target(s, "measure");
+		start_measure(s);
+		return;
+	default:
+		reach_target(s);
+	}
+}
+
+/* Lines 14 to 17 for an authentic, legal request. */
 static void on_request(struct hop_session *s)
 {
 	struct hop_user_limits *limits = s->entry->limits;
+	if (s->opening->header.request->cmd == WIRE_MEASURE &&
+		s->worker->options->refuses_measure) {
+		refuse(s, STATUS_DENIED_CMD, 0);
+		return;
+	}
 	/* A kept connection holds its charge between its headers: it is the same user's, or
 	 * another's as well. */
 	if (s->user_connection.quota != &limits->connections)
@@ -500,11 +538,8 @@ static void on_request(struct hop_session *s)
 		refuse(s, STATUS_RATE, 0);
 		return;
 	}
-	uint8_t cmd = s->opening->header.request->cmd;
-	if (cmd == WIRE_ECHO || cmd == WIRE_NOOP)
-		answer_probe(s);
-	else if (agree(s))
-		reach_target(s);
+	if (agree(s))
+		serve(s);
 }
 
 static void on_header_bytes(struct hop_session *s, struct bytes data)

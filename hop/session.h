@@ -6,7 +6,8 @@
  * Never knows: the rest of the chain, payload (but at the exit the stream that seals it).
  *
  *   state     waits for                         next
- *   HEADER    the request header                DIAL, CLOSING (stranger, error, peer gone)
+ *   HEADER    the request header                DIAL, RELAY (measure.h), CLOSING (stranger, error,
+ *                                               peer gone)
  *   DIAL      the next hop or target            RELAY, CLOSING
  *   RELAY     the end of both directions        CLOSING
  *   CLOSING   the client stream's CLOSED event  (gone)

@@ -199,7 +199,8 @@ Test(load, hop_has_every_member)
 		"\"log\":{\"level\":\"debug\",\"format\":\"json\",\"connections\":false},"
 		"\"limits\":{\"connections\":7,\"connections_per_source\":8,\"handshakes_per_"
 		"second\":9,\"flows\":11},"
-		"\"on_bad\":\"reset\",\"forward_secrecy_window\":\"0s\",\"workers\":3,\"drain\":"
+		"\"on_bad\":\"reset\",\"measure\":false,\"forward_secrecy_window\":\"0s\","
+		"\"workers\":3,\"drain\":"
 		"\"1m\"}",
 		&o, &log, &text);
 	cr_assert(is_good, "%s", text);
@@ -233,6 +234,7 @@ Test(load, hop_has_every_member)
 	cr_expect(o.max_connections == 7 && o.max_connections_per_source == 8);
 	cr_expect_eq(o.max_flows, 11);
 	cr_expect(o.max_handshakes_per_second == 9 && o.on_bad == HOP_BAD_RESET);
+	cr_expect(o.refuses_measure);
 	cr_expect(o.ephemeral_window_ms == 0 && o.n_workers == 3 && o.drain_ms == 60000);
 	cr_expect(!o.logs_connections && log.level == LOG_LEVEL_DEBUG &&
 		  log.format == LOG_FORMAT_JSON);

@@ -493,3 +493,41 @@ Test(header, a_client_asks_for_datagrams_sealed_also_where_streams_are_not)
 		tear_down(&w);
 	}
 }
+
+Test(header, the_last_hop_measures)
+{
+	struct wire_request request = {
+		.cmd = WIRE_MEASURE,
+		.flags = WIRE_EXIT | WIRE_TRACE,
+		.time_ms = NOW_MS,
+	};
+	struct world w;
+	struct hop_header h;
+	set_up(&w, false);
+	cr_expect_eq(feed_request(&w, &h, &request), HOP_HEADER_OK, "plain");
+	cr_expect_eq(h.cipher, RECORD_NONE);
+	hop_header_deinit(&h);
+	request.flags |= WIRE_E2E | WIRE_OFFER_CHACHA20_POLY1305;
+	cr_expect_eq(feed_request(&w, &h, &request), HOP_HEADER_OK, "sealed");
+	cr_expect_eq(h.cipher, RECORD_CHACHA20_POLY1305);
+	hop_header_deinit(&h);
+	for (int is_header_only = 0; is_header_only < 2; is_header_only++) {
+		w.spec.is_header_only = is_header_only;
+		struct chain_open_options options = {
+			.spec = &w.spec,
+			.n_hops = 1,
+			.cmd = WIRE_MEASURE,
+			.target = &w.target,
+			.ephemeral = is_header_only ? NULL : w.client,
+		};
+		struct chain_open *open;
+		cr_assert_eq(chain_open_new(&options, NOW_MS, 0, &open), 0);
+		hop_header_init(&h);
+		cr_expect_eq(feed(&w, &h, chain_open_request(open), WIRE_REQUEST, NOW_MS),
+			HOP_HEADER_OK);
+		cr_expect_eq(h.request->cmd, WIRE_MEASURE);
+		hop_header_deinit(&h);
+		chain_open_free(open);
+	}
+	tear_down(&w);
+}
