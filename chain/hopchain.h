@@ -218,13 +218,14 @@ HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_connect_measure(struct hopchain_cli
  * Stopping is how back-pressure reaches the other end. */
 HOPCHAIN_API void hopchain_read_start(struct hopchain_stream *stream);
 HOPCHAIN_API void hopchain_read_stop(struct hopchain_stream *stream);
-/** hopchain_write() - after CONNECTED. Copies what the kernel does not take at once. Return: true:
- * pause until DRAINED. What goes wrong comes as FAILED. */
+/** hopchain_write() - after CONNECTED; at any other time nothing is written. Copies what the kernel
+ * does not take at once. Return: true: pause until DRAINED. What goes wrong comes as FAILED. */
 HOPCHAIN_API bool hopchain_write(struct hopchain_stream *stream, const void *data, size_t len);
 /** hopchain_shutdown() - orderly end of our direction, after all that was written. Idempotent.
  * Return: true if something is still queued: DRAINED follows once it and the end are out. */
 HOPCHAIN_API bool hopchain_shutdown(struct hopchain_stream *stream);
-/** hopchain_close() - ends both directions now, in order; hopchain_abort() - so that the other end
+/** hopchain_close() - ends both directions now, in order; what is still queued is dropped: to get
+ * everything across, shut down and wait for EOF first. hopchain_abort() - so that the other end
  * sees a broken stream. Both lead to CLOSED. Idempotent. */
 HOPCHAIN_API void hopchain_close(struct hopchain_stream *stream);
 HOPCHAIN_API void hopchain_abort(struct hopchain_stream *stream);
