@@ -68,7 +68,8 @@ static void print_steps(const char *text, size_t width)
 		char *step = strndup(text, len);
 		if (step == NULL)
 			return;
-		cli_wrap(stdout, step, "  - ", "    ", width);
+		printf("  - ");
+		cli_wrap(stdout, step, 4, "    ", width);
 		free(step);
 		text += len + (text[len] == '\n');
 	}
@@ -80,8 +81,8 @@ static void print_page(const struct hopchain_status *s, size_t width)
 	printf("%s: %s\n", s->slug, s->summary);
 	if (s->code >= 0)
 		printf("code %s, ", code_text(s, code));
-	printf("exit code %d\n\nWhat it means\n", s->exit_code);
-	cli_wrap(stdout, s->meaning, "  ", "  ", width);
+	printf("exit code %d\n\nWhat it means\n  ", s->exit_code);
+	cli_wrap(stdout, s->meaning, 2, "  ", width);
 	printf("\nWhat to do\n");
 	print_steps(s->remedy, width);
 }

@@ -28,11 +28,9 @@ static size_t n_columns(const char *text, size_t len)
 	return n;
 }
 
-void cli_wrap(FILE *to, const char *text, const char *first, const char *indent, size_t width)
+void cli_wrap(FILE *to, const char *text, size_t column, const char *indent, size_t width)
 {
-	size_t column = n_columns(first, strlen(first));
 	bool is_begun = false;
-	fputs(first, to);
 	for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
 		size_t len = strcspn(text, " "), n = n_columns(text, len);
 		if (is_begun && column + 1 + n > width) {

@@ -8,7 +8,8 @@
 
 /** cli_wrap_width() - of the terminal at stdout, at most 100; 80 for anything else. */
 size_t cli_wrap_width(void);
-/** cli_wrap() - the first line begins with @first, the others with @indent. */
-void cli_wrap(FILE *to, const char *text, const char *first, const char *indent, size_t width);
+/** cli_wrap() - @column columns of the first line are taken already; the others begin with @indent.
+ */
+void cli_wrap(FILE *to, const char *text, size_t column, const char *indent, size_t width);
 
 #endif
