@@ -21,6 +21,7 @@ static const struct cli_option options[] = {
 	{ "users-dir", 0, "DIR", NULL, "a user NAME for each file NAME.key", NULL },
 	{ "allow", 0, "TARGET", "What", "where users may go (repeatable)", "*" },
 	{ "deny", 0, "TARGET", NULL, "never; loopback only if --allow names it", NULL },
+	{ "no-measure", 0, NULL, NULL, "refuse what users measure up to here", NULL },
 	{ "replay-file", 0, "FILE", "Operate", "remembers headers over a restart", "memory" },
 	{ "workers", 0, "N|auto", NULL, "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
@@ -46,6 +47,7 @@ struct flags {
 	struct daemon_flags daemon;
 	struct cli_words listen, users, users_dirs, allow, deny;
 	const char *replay_file;
+	bool refuses_measure;
 };
 
 static void flags_deinit(struct flags *flags)
@@ -77,6 +79,8 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	}
 	if (strcmp(name, "replay-file") == 0)
 		flags->replay_file = argument;
+	else if (strcmp(name, "no-measure") == 0)
+		flags->refuses_measure = true;
 	else
 		return daemon_flags_take(&flags->daemon, name, argument);
 	return true;
@@ -158,6 +162,7 @@ static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *
 		!apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
 		!apply_rules(&flags->deny, "deny", &o->deny))
 		return CLI_USAGE;
+	o->refuses_measure = o->refuses_measure || flags->refuses_measure;
 	if (flags->replay_file != NULL) {
 		free(o->replay_file);
 		o->replay_file = strdup(flags->replay_file);
