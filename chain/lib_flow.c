@@ -1,0 +1,128 @@
+#include "chain/datagram.h"
+#include "chain/lib_state.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+struct hopchain_flow {
+	struct lib_item item;
+	hopchain_flow_fn *fn;
+	void *owner;
+	struct chain_datagram *datagram;
+	bool is_closing;
+	struct lib_error error;
+};
+
+static void emit(
+	struct hopchain_flow *f, enum hopchain_flow_event event, const void *data, size_t len)
+{
+	if (!f->is_closing)
+		f->fn(f, event, data, len, f->owner);
+}
+
+static void deliver(struct bytes data, void *owner)
+{
+	emit(owner, HOPCHAIN_FLOW_DATAGRAM, data.ptr, data.len);
+}
+
+static void on_status(uint8_t status, void *owner)
+{
+	const char *slug = wire_status_find(status)->slug;
+	emit(owner, HOPCHAIN_FLOW_STATUS, slug, strlen(slug));
+}
+
+static void on_fail(const struct chain_error *error, void *owner)
+{
+	struct hopchain_flow *f = owner;
+	lib_error_set(&f->error, error);
+	emit(f, HOPCHAIN_FLOW_FAILED, NULL, 0);
+}
+
+/* The one place a flow goes. */
+static void on_closed(struct task *task)
+{
+	struct hopchain_flow *f =
+		(struct hopchain_flow *)((char *)task - offsetof(struct hopchain_flow, item.task));
+	chain_datagram_free(f->datagram);
+	f->fn(f, HOPCHAIN_FLOW_CLOSED, NULL, 0, f->owner);
+	lib_client_remove(&f->item);
+	free(f);
+}
+
+static void drop(struct lib_item *item)
+{
+	hopchain_flow_close((struct hopchain_flow *)item);
+}
+
+/* Sockets and the flow. */
+static int start(struct hopchain_flow *f, struct hopchain_client *client, const struct addr *target)
+{
+	static const struct chain_datagram_ops ops = {
+		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
+	};
+	struct udp_io *io;
+	int error = lib_client_io(client, &io);
+	if (error != 0)
+		return error;
+	return chain_datagram_new(client->client, io, target, &ops, f, &f->datagram);
+}
+
+int hopchain_flow_open(struct hopchain_client *client, const char *target, hopchain_flow_fn *fn,
+	void *owner, struct hopchain_flow **ret)
+{
+	static const struct lib_item_ops ops = { .drop = drop };
+	struct addr addr;
+	int error = lib_target(client->chain, target, &addr);
+	if (error == 0 && client->is_closing)
+		error = ERR_CANCEL;
+	if (error != 0)
+		return error;
+	struct hopchain_flow *f = calloc(1, sizeof *f);
+	if (f == NULL)
+		return ERR_NOMEM;
+	f->fn = fn;
+	f->owner = owner;
+	error = start(f, client, &addr);
+	if (error != 0) {
+		free(f);
+		return error;
+	}
+	lib_client_add(client, &f->item, &ops);
+	*ret = f;
+	return 0;
+}
+
+int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len)
+{
+	if (flow->is_closing)
+		return ERR_PIPE;
+	if (len > UDP_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	switch (chain_datagram_send(flow->datagram, bytes_of(data, len))) {
+	case FLOW_CLIENT_SENT:
+		return 0;
+	case FLOW_CLIENT_TOO_LONG:
+		return -EMSGSIZE;
+	case FLOW_CLIENT_FAILED:
+		break;
+	}
+	return ERR_PIPE;
+}
+
+void hopchain_flow_close(struct hopchain_flow *flow)
+{
+	if (flow->is_closing)
+		return;
+	flow->is_closing = true;
+	loop_defer(flow->item.client->loop, &flow->item.task, on_closed);
+}
+
+const struct hopchain_error *hopchain_flow_error(const struct hopchain_flow *flow)
+{
+	return flow->error.error.slug != NULL ? &flow->error.error : NULL;
+}
+
+bool hopchain_flow_is_stream(const struct hopchain_flow *flow)
+{
+	return chain_datagram_is_stream(flow->datagram);
+}
