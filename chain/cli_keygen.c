@@ -1,14 +1,16 @@
 #include "chain/cli_commands.h"
-#include "config/key_file.h"
+#include "chain/hopchain.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define PREFIX_LEN   4  /* "hc1:" */
-#define MASK_LEN     32 /* a credential is mask key, then user key */
 
 static const struct cli_option options[] = {
 	{ "output", 'o', "FILE", "Where", "the key's file, mode 0600", "stdout" },
@@ -54,40 +56,6 @@ static enum cli_exit fail(const char *what, const char *path)
 {
 	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
 	return CLI_FAILED;
-}
-
-/* @text holds exactly one credential: its first half. */
-static bool decode_mask(char *text, const char *path, uint8_t mask[MASK_LEN])
-{
-	char why[KEY_WHY_MAX];
-	uint8_t credential[WIRE_CREDENTIAL];
-	text[strcspn(text, "\n")] = '\0';
-	struct wire_key *key = key_text_read(text, why);
-	bool is_good = key != NULL &&
-		       seal_from_base64(text + PREFIX_LEN, WIRE_CREDENTIAL_TEXT - PREFIX_LEN,
-			       credential, sizeof credential) == WIRE_CREDENTIAL;
-	if (is_good)
-		memcpy(mask, credential, MASK_LEN);
-	else
-		fprintf(stderr, "chain: %s: %s\n", path, key == NULL ? why : "not a key");
-	wire_key_free(key);
-	seal_wipe(credential, sizeof credential);
-	return is_good;
-}
-
-/* The mask key of the credential in @path. */
-static bool read_mask(const char *path, uint8_t mask[MASK_LEN])
-{
-	char text[256], why[KEY_WHY_MAX];
-	int len = key_file_load(path, text, sizeof text - 1, why);
-	if (len < 0) {
-		fprintf(stderr, "chain: %s\n", why);
-		return false;
-	}
-	text[len] = '\0';
-	bool is_good = decode_mask(text, path, mask);
-	seal_wipe(text, sizeof text);
-	return is_good;
 }
 
 static bool write_all(int fd, const char *text, size_t len)
@@ -146,9 +114,9 @@ static enum cli_exit replace(const char *path, const char *text, size_t len)
 {
 	char *beside = NULL;
 	uint8_t suffix[8];
-	seal_random(suffix, sizeof suffix);
-	if (asprintf(&beside, "%s.%02x%02x%02x%02x%02x%02x%02x%02x", path, suffix[0], suffix[1],
-		    suffix[2], suffix[3], suffix[4], suffix[5], suffix[6], suffix[7]) < 0)
+	if (getrandom(suffix, sizeof suffix, 0) != sizeof suffix ||
+		asprintf(&beside, "%s.%02x%02x%02x%02x%02x%02x%02x%02x", path, suffix[0], suffix[1],
+			suffix[2], suffix[3], suffix[4], suffix[5], suffix[6], suffix[7]) < 0)
 		return fail("create", path);
 	enum cli_exit result = write_new(beside, text, len);
 	if (result == CLI_OK && rename(beside, path) < 0) {
@@ -175,15 +143,21 @@ static enum cli_exit write_key(const struct flags *flags, const char *text, size
 
 static enum cli_exit generate(const struct flags *flags)
 {
-	uint8_t mask[MASK_LEN];
-	char text[WIRE_CREDENTIAL_TEXT + 2];
-	if (flags->mask_of != NULL && !read_mask(flags->mask_of, mask))
-		return CLI_CONFIG;
-	wire_key_generate(flags->mask_of != NULL ? mask : NULL, text);
-	text[WIRE_CREDENTIAL_TEXT] = '\n';
-	enum cli_exit result = write_key(flags, text, WIRE_CREDENTIAL_TEXT + 1);
-	seal_wipe(text, sizeof text);
-	seal_wipe(mask, sizeof mask);
+	char text[HOPCHAIN_KEY_TEXT], *report = NULL;
+	enum cli_exit result;
+	int error = hopchain_key_generate(flags->mask_of, text, &report);
+	if (error == 0) {
+		text[HOPCHAIN_KEY_TEXT - 1] = '\n'; /* where its NUL was */
+		result = write_key(flags, text, HOPCHAIN_KEY_TEXT);
+	} else if (report != NULL) {
+		fputs(report, stderr);
+		result = CLI_CONFIG;
+	} else {
+		fprintf(stderr, "chain: %s\n", hopchain_strerror(error));
+		result = CLI_FAILED;
+	}
+	hopchain_text_free(report);
+	explicit_bzero(text, sizeof text);
 	return result;
 }
 
@@ -198,10 +172,6 @@ static enum cli_exit run(int argc, char **argv)
 		cli_wrong(&cli, "unexpected argument \"%.60s\"; the file is named with -o",
 			argv[argc - n_rest]);
 		return CLI_USAGE;
-	}
-	if (seal_start() != 0) {
-		fprintf(stderr, "chain: cannot start the cryptographic library\n");
-		return CLI_FAILED;
 	}
 	return generate(&flags);
 }
