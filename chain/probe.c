@@ -43,13 +43,20 @@ static uint64_t passed_us(const struct chain_probe *p)
 	return loop_clock_us() - p->answers.start_us;
 }
 
-/* The last word; @p is gone when this returns. */
+/* The last word. @error may be the probe's own. */
 static void finish(struct chain_probe *p, const struct chain_error *error)
 {
-	size_t n = p->answers.n_answers;
-	uint64_t total_us = error == NULL && n > 0 ? p->answers.hops[n - 1].at_us : passed_us(p);
-	p->on_done(error, &p->answers, total_us, p->owner);
+	struct chain_answers answers = p->answers;
+	struct chain_error copy = { 0 };
+	chain_probe_fn *on_done = p->on_done;
+	void *owner = p->owner;
+	uint64_t total_us = passed_us(p);
+	if (error != NULL)
+		copy = *error;
+	else if (answers.n_answers > 0)
+		total_us = answers.hops[answers.n_answers - 1].at_us;
 	destroy(p);
+	on_done(error != NULL ? &copy : NULL, &answers, total_us, owner);
 }
 
 /* ---- over TCP ---- */
