@@ -144,12 +144,52 @@ bool daemon_start_log(const char *program, const struct log_options *log)
 	return false;
 }
 
-enum cli_exit daemon_check(const struct cli *cli, const char *program, int argc, char **argv,
-	daemon_check_fn *check_file)
+/* The file that was read is good, or not. */
+static enum cli_exit tell(
+	struct report *report, const char *path, bool is_json, const char *good_text)
+{
+	bool is_good = report_n_errors(report) == 0;
+	size_t n = 0;
+	if (is_json) {
+		putchar('[');
+		report_print_json(report, path, &n, stdout);
+		puts("\n]");
+	} else {
+		report_print(report, stderr);
+		if (is_good)
+			printf("%s: ok: %s\n", path, good_text);
+	}
+	return is_good ? CLI_OK : CLI_CONFIG;
+}
+
+static enum cli_exit check_file(
+	const char *program, const char *path, bool is_json, daemon_check_fn *fn)
+{
+	char text[128] = "";
+	struct report *report = report_new(program);
+	if (report == NULL)
+		return CLI_FAILED;
+	fn(path, report, text, sizeof text);
+	enum cli_exit result = tell(report, path, is_json, text);
+	report_free(report);
+	return result;
+}
+
+static bool on_json(size_t i, const char *argument, void *owner)
+{
+	(void)i;
+	(void)argument;
+	*(bool *)owner = true;
+	return true;
+}
+
+enum cli_exit daemon_check(
+	const struct cli *cli, const char *program, int argc, char **argv, daemon_check_fn *fn)
 {
 	char file[32];
 	int n_rest = 0;
-	enum cli_result parsed = cli_parse(cli, argc, argv, NULL, NULL, &n_rest);
+	bool is_json = false;
+	enum cli_result parsed = cli_parse(cli, argc, argv, on_json, &is_json, &n_rest);
 	if (parsed != CLI_GOOD)
 		return parsed == CLI_HELPED ? CLI_OK : CLI_USAGE;
 	if (n_rest > 1) {
@@ -164,7 +204,7 @@ enum cli_exit daemon_check(const struct cli *cli, const char *program, int argc,
 		cli_wrong(cli, "no configuration file found; name one: %s FILE", cli->program);
 		return CLI_USAGE;
 	}
-	enum cli_exit result = check_file(path);
+	enum cli_exit result = check_file(program, path, is_json, fn);
 	free(path);
 	return result;
 }

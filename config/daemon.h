@@ -35,10 +35,16 @@ NODISCARD bool daemon_start(const char *program);
 /** daemon_start_log() - Return: false after a message. */
 NODISCARD bool daemon_start_log(const char *program, const struct log_options *log);
 
-typedef enum cli_exit daemon_check_fn(const char *path);
-/** daemon_check() - the command "check" of @program: finds its file (@program.json) and hands it to
- * @check_file. */
-enum cli_exit daemon_check(const struct cli *cli, const char *program, int argc, char **argv,
-	daemon_check_fn *check_file);
+/* The options of the command "check". */
+#define DAEMON_CHECK_OPTIONS                                                                       \
+	{                                                                                          \
+		"json", 0, NULL, NULL, "an array of what is wrong, for editors", NULL              \
+	}
+/** daemon_check_fn - reads the file into @report; if it is good, says so in @text. */
+typedef void daemon_check_fn(const char *path, struct report *report, char *text, size_t size);
+/** daemon_check() - the command "check" of @program: finds its file (@program.json), hands it to
+ * @fn, and prints what is wrong, or what @fn said. */
+enum cli_exit daemon_check(
+	const struct cli *cli, const char *program, int argc, char **argv, daemon_check_fn *fn);
 
 #endif

@@ -259,21 +259,14 @@ static enum cli_exit run(const struct flags *flags)
 	return result;
 }
 
-static enum cli_exit check_file(const char *path)
+static void check_file(const char *path, struct report *report, char *text, size_t size)
 {
 	struct hop_options o = HOP_OPTIONS_DEFAULT;
 	struct log_options log = LOG_OPTIONS_DEFAULT;
-	struct report *report = report_new("hop");
-	if (report == NULL)
-		return CLI_FAILED;
-	bool is_good = read_hop_file(path, report, &o, &log);
-	report_print(report, stderr);
-	if (is_good)
-		printf("%s: ok: %zu listener%s, %zu user%s\n", path, o.n_listen,
+	if (read_hop_file(path, report, &o, &log))
+		snprintf(text, size, "%zu listener%s, %zu user%s", o.n_listen,
 			o.n_listen == 1 ? "" : "s", o.n_users, o.n_users == 1 ? "" : "s");
-	report_free(report);
 	hop_options_deinit(&o);
-	return is_good ? CLI_OK : CLI_CONFIG;
 }
 
 static enum cli_exit run_command(int argc, char **argv)
@@ -299,12 +292,15 @@ static enum cli_exit run_command(int argc, char **argv)
 	return result;
 }
 
+static const struct cli_option check_options[] = { DAEMON_CHECK_OPTIONS };
 static const struct cli check_cli = {
 	.program = "hop check",
-	.head = "Usage: hop check [FILE]\n"
+	.head = "Usage: hop check [--json] [FILE]\n"
 		"Say what is wrong in a configuration and the files it names; - reads stdin.\n"
 		"Without FILE it is the one that hop itself would take.\n",
 	.foot = "See also: hop schema, man hop.json",
+	.options = check_options,
+	.n_options = COUNT(check_options),
 };
 
 static enum cli_exit check_command(int argc, char **argv)
