@@ -12,8 +12,11 @@ int main(int argc, char **argv)
 	/* One row a command, in the order of the help. */
 	static const struct cli_command *const commands[] = {
 		&cli_check_command,
+		&cli_connect_command,
+		&cli_doctor_command,
 		&cli_explain_command,
 		&cli_keygen_command,
+		&cli_ssh_config_command,
 	};
 	static const struct cli_program program = {
 		.name = "chain",
