@@ -24,19 +24,17 @@ static uint64_t by_connects(const struct chain_answers *a, size_t i)
 	return is_known ? sum_us : UINT64_MAX;
 }
 
-/* By what passed since the write. Hop @i + 1 dials before it answers, too. */
-static uint64_t by_answer(const struct chain_answers *a, size_t i)
+/* When hop @i + 1 sealed S, in us after @answers->written_us. */
+static uint64_t sealed_us(const struct chain_answers *a, size_t i)
 {
 	uint64_t dialling_us = 0, since_us = a->hops[i].at_us - a->written_us;
+	uint64_t connects_us = by_connects(a, i);
 	for (size_t k = 0; k <= i; k++)
 		dialling_us += (uint64_t)a->hops[k].resolve_us + a->hops[k].connect_us;
-	return since_us > dialling_us ? since_us - dialling_us : 0;
-}
-
-static uint64_t round_trip_us(const struct chain_answers *a, size_t i)
-{
-	uint64_t connects = by_connects(a, i), answer = by_answer(a, i);
-	return connects < answer ? connects : answer;
+	if (dialling_us >= since_us)
+		return since_us;
+	uint64_t trip_us = since_us - dialling_us;
+	return dialling_us + (connects_us < trip_us ? connects_us : trip_us) / 2;
 }
 
 void chain_answers_set(struct chain_answers *answers, size_t i,
@@ -57,8 +55,9 @@ void chain_answers_set(struct chain_answers *answers, size_t i,
 	static_assert(sizeof a->software == sizeof response->software, "one limit");
 	memcpy(a->software, response->software, sizeof a->software);
 	if (has_clock) {
-		uint64_t ours_ms = (wall_us - round_trip_us(answers, i) / 2) / 1000;
-		a->clock_offset_ms = (int64_t)(response->val - ours_ms);
+		uint64_t since_us = a->at_us - answers->written_us;
+		uint64_t ours_us = wall_us - since_us + sealed_us(answers, i);
+		a->clock_offset_ms = (int64_t)(response->val - ours_us / 1000);
 	}
 	if (answers->n_answers <= i)
 		answers->n_answers = i + 1;

@@ -34,10 +34,12 @@ struct chain_answers {
 struct wire_response;
 /** chain_answers_set() - notes S of hop @i + 1, which came @now_us (CLOCK_MONOTONIC) = @wall_us
  * (unix time). What the hops before said must be noted first.
- * The clock: S.val was read when S was sealed, and S then travelled for a time nobody measured.
- * It is taken to be half of the round trip between here and that hop, the smaller of: all that
- * passed since the write, less what the hops said they spent on dialling; the sum of the connects
- * of all links on the way, where every one is known. The error is at most half of it. */
+ * The clock: S.val was read when S was sealed: after the write and all the time that this hop and
+ * those before it say they spent dialling, and before S came. Of that span our clock is taken half
+ * a round trip after its begin: the round trip is the sum of the connects of all links on the way
+ * where every one is known, and never more than the span. (S itself cannot be asked: a middle hop
+ * may hold it back for 200 ms, docs/protocol.md 2.7.6.) It is wrong by the span at most, with
+ * connects known by half a round trip and what the hops took to think. */
 void chain_answers_set(struct chain_answers *answers, size_t i,
 	const struct wire_response *response, bool has_clock, uint64_t now_us, uint64_t wall_us);
 /** chain_answers_wall_us() - unix time now in us, not that of the last tick. */

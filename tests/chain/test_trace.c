@@ -176,18 +176,20 @@ Test(trace, a_lost_row_counts_as_lost_and_has_no_share, .timeout = 60)
 	struct told t;
 	set_up(&t, 3);
 	hops_spoil(&t.hops, 2);
-	struct chain_trace_options options = { .n_rounds = 3, .interval_ms = 1, .timeout_ms = 80 };
+	struct chain_trace_options options = { .n_rounds = 3, .interval_ms = 1, .timeout_ms = 400 };
 	uint64_t start_ms = loop_now_ms(t.hops.loop);
 	start(&t, &options);
 	wait_for_end(&t);
-	cr_expect_geq(loop_now_ms(t.hops.loop) - start_ms, 3 * 80, "rounds do not overlap");
+	cr_expect_geq(loop_now_ms(t.hops.loop) - start_ms, 3 * 400, "rounds do not overlap");
 	check_counts(&t, 3);
 	cr_expect_eq(t.rows[0].total.n_lost, 0);
 	for (size_t i = 1; i < 3; i++) {
 		cr_expect_eq(t.rows[i].total.n_lost, 3);
 		cr_expect_eq(t.rows[i].own.n_heard, 0);
 		cr_expect(t.rows[i].has_error && !t.rows[i].has_answer);
-		cr_expect_eq(t.rows[i].error.hop, 2);
+		cr_expect_eq(t.rows[i].error.hop, 2, "hop %d stage %d code %d status %d",
+			t.rows[i].error.hop, t.rows[i].error.stage, t.rows[i].error.code,
+			t.rows[i].error.status);
 	}
 	cr_expect(t.rows[1].has_address, "hop 1 dialled hop 2");
 	cr_expect(!t.rows[2].has_address);

@@ -203,8 +203,9 @@ Test(probe, a_wrong_key_is_silence_of_that_hop, .timeout = 60)
 	struct heard heard;
 	hops_open(&hops, 3);
 	hops_spoil(&hops, 2);
+	/* Hop 1 may hold its answer back for 200 ms (docs/protocol.md 2.7.6). */
 	for (size_t n = 2; n <= 3; n++) {
-		probe_within(&hops, n, false, 200, &heard);
+		probe_within(&hops, n, false, 400, &heard);
 		cr_assert(heard.has_error);
 		cr_expect_eq(heard.error.stage, CHAIN_ANSWER);
 		cr_expect_eq(heard.error.hop, 2);
@@ -212,8 +213,8 @@ Test(probe, a_wrong_key_is_silence_of_that_hop, .timeout = 60)
 		cr_expect_eq(heard.error.n_hops, 3);
 		cr_expect_eq(chain_error_exit_code(&heard.error), 7);
 		cr_expect_eq(heard.answers.n_answers, 1);
-		cr_expect(heard.total_us >= 190000 && heard.total_us < 1000000);
-		cr_expect_geq(heard.error.elapsed_ms, 190);
+		cr_expect(heard.total_us >= 390000 && heard.total_us < 1000000);
+		cr_expect_geq(heard.error.elapsed_ms, 390);
 		/* Nothing comes back: that it is hop 2 cannot be known. */
 		probe_within(&hops, n, true, 200, &heard);
 		cr_assert(heard.has_error);
@@ -291,7 +292,7 @@ Test(probe, each_allocation_may_fail, .timeout = 120)
 		unsigned long n;
 		for (n = 1; n < 120 && has_failed; n++) {
 			struct chain_probe_options options = {
-				.n_hops = 2, .is_udp = is_udp, .timeout_ms = 100
+				.n_hops = 2, .is_udp = is_udp, .timeout_ms = 400
 			};
 			struct heard heard = { .is_done = false };
 			struct chain_probe *probe;
@@ -300,7 +301,11 @@ Test(probe, each_allocation_may_fail, .timeout = 120)
 				    hops.client, hops.io, &options, on_done, &heard, &probe) == 0)
 				loop_run_until(hops.loop, &heard.is_done, WAIT_MS);
 			has_failed = failing_stop();
-			cr_assert(has_failed || (heard.is_done && !heard.has_error));
+			cr_assert(has_failed || (heard.is_done && !heard.has_error),
+				"n=%lu udp=%d done=%d stage=%d hop=%d code=%d", n, is_udp,
+				heard.is_done, heard.error.stage, heard.error.hop,
+				heard.error.code);
+			hops_turn(&hops, 10);
 		}
 		cr_expect_gt(n, 4);
 		cr_expect_lt(n, 120);
