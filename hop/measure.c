@@ -6,16 +6,15 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define NUMBER      8 /* bytes of either number */
-#define WITHOUT_END UINT64_MAX
-#define NO_FD       0 /* the poll is in no set: it only asks for turns */
+#define NUMBER 8 /* bytes of either number */
+#define NO_FD  0 /* the poll is in no set: it only asks for turns */
 
 struct measure {
 	struct stream stream;
 	struct poll turn;   /* something may be read */
 	struct task leave;  /* CLOSED */
 	uint64_t read_left; /* 0 = reading is stopped */
-	uint64_t n_wanted;  /* zeros that are still to come; WITHOUT_END stays */
+	uint64_t n_wanted;  /* zeros that are still to come; 2^64 - 1 of them last for centuries */
 	uint64_t n_counted;
 	uint8_t n_asked; /* bytes of the first number that are here */
 	uint8_t n_told;  /* bytes of the last number that are out */
@@ -61,8 +60,7 @@ static void give_zeros(struct measure *m)
 {
 	uint8_t *zeros = loop_scratch(m->stream.loop, LOOP_PLAIN);
 	size_t n = least(m->n_wanted, least(m->read_left, LOOP_READ_SIZE));
-	if (m->n_wanted != WITHOUT_END)
-		m->n_wanted -= n;
+	m->n_wanted -= n;
 	memset(zeros, 0, n);
 	emit(m, STREAM_DATA, bytes_of(zeros, n));
 }

@@ -158,8 +158,9 @@ Test(measure, the_count_waits_for_the_writers_end)
 	}
 	cr_expect(w.sink.n == 5 && !w.sink.has_ended);
 	shut(&w);
-	expect_all(&w, 5, 700);
 	put(&w, "late", 4);
+	expect_all(&w, 5, 700);
+	put(&w, "later", 5);
 	turns(&w, 3);
 	cr_expect_eq(w.sink.n, 13);
 	tear_down(&w);
@@ -211,6 +212,10 @@ Test(measure, a_limit_is_exact_over_zeros_count_and_end)
 	}
 	turns(&w, 3);
 	cr_expect(!w.sink.has_ended, "reading has stopped");
+	start(&w, STREAM_NO_LIMIT);
+	stream_read_stop(w.sink.stream);
+	turns(&w, 3);
+	cr_expect(!w.sink.has_ended, "and has stopped again");
 	start(&w, STREAM_NO_LIMIT);
 	expect_all(&w, 4, 1);
 	tear_down(&w);
@@ -294,6 +299,31 @@ Test(measure, it_may_be_closed_at_any_time)
 		}
 		tear_down(&w);
 	}
+}
+
+struct closer {
+	struct task task;
+	struct stream *stream;
+};
+
+static void close_in_task(struct task *task)
+{
+	struct closer *closer = (struct closer *)task;
+	stream_read_start(closer->stream); /* asks for a turn */
+	stream_abort(closer->stream);
+}
+
+Test(measure, a_turn_that_was_asked_for_does_not_outlive_it)
+{
+	struct world w;
+	set_up(&w);
+	ask(&w, UINT64_MAX);
+	struct closer closer = { .stream = w.sink.stream };
+	loop_defer(w.loop, &closer.task, close_in_task);
+	turns(&w, 3);
+	cr_expect(w.sink.is_closed);
+	cr_expect_eq(w.sink.n, 0);
+	tear_down(&w);
 }
 
 Test(measure, it_never_stalls)
