@@ -16,7 +16,10 @@ int main(int argc, char **argv)
 		&cli_doctor_command,
 		&cli_explain_command,
 		&cli_keygen_command,
+		&cli_ping_command,
+		&cli_speed_command,
 		&cli_ssh_config_command,
+		&cli_trace_command,
 	};
 	static const struct cli_program program = {
 		.name = "chain",

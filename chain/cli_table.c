@@ -24,7 +24,7 @@ static const struct {
 } columns[CLI_N_COLUMNS] = {
 	[CLI_NUMBER] = { "#", 0, 2, false },
 	[CLI_HOP] = { "hop", 2, HOP_MIN_MIN, true },
-	[CLI_LOSS] = { "Loss%", 1, 6, false },
+	[CLI_LOSS] = { "Loss%", 2, 6, false },
 	[CLI_SENT] = { "Snt", 1, 4, false },
 	[CLI_LAST] = { "Last", 1, TIME_WIDTH, false },
 	[CLI_AVERAGE] = { "Avg", 1, TIME_WIDTH, false },

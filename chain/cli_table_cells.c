@@ -115,7 +115,8 @@ static void note(const struct cli_table *table, size_t i, unsigned columns, char
 	}
 	if (row->cipher != NULL)
 		add(to, row->cipher);
-	add(to, "connect only");
+	if (row->error == NULL)
+		add(to, "connect only");
 }
 
 /* Columns whose text is a time of all rounds. */
