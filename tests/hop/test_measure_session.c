@@ -4,6 +4,7 @@
 #include "common/listener.h"
 #include "common/record.h"
 #include "hop/session.h"
+#include "tests/support/failing.h"
 #include "tests/support/streams.h"
 
 #include <criterion/criterion.h>
@@ -220,6 +221,7 @@ static void check_amounts(bool is_header_only)
 		set_up(&w, is_header_only);
 		start(&w, &w.view, rows[i].n_down);
 		cr_expect_eq(w.connections.n, 1, "counts as a connection");
+		cr_expect_str_eq(w.view.answers.hops[0].software, "hopchain " HOPCHAIN_VERSION);
 		put(&w, &w.view, rows[i].n_up);
 		stream_shutdown(w.view.sink.stream);
 		expect_count(&w, &w.view, rows[i].n_down, rows[i].n_up);
@@ -333,5 +335,48 @@ Test(measure_session, endless_ones_leave_room_for_others, .timeout = 60)
 		hang_up(&w, &others[i]);
 	}
 	hang_up(&w, &echo);
+	tear_down(&w);
+}
+
+/* A measurement while the @nth allocation fails (0 = none). Return: whether its count came. */
+static bool measure(struct world *w, unsigned long nth, bool *ret_has_failed)
+{
+	struct view v = { .sink = { .size = 4096, .data = malloc(4096) } };
+	struct chain_session *session;
+	struct chain_session_options options = { .purpose = CHAIN_TO_MEASURE };
+	if (nth > 0)
+		failing_start(nth);
+	if (chain_session_start(w->client, &options, on_chain, &v, &session) != 0)
+		v.is_done = true;
+	cr_assert(loop_run_until(w->loop, &v.is_done, 2 * WAIT_MS));
+	if (v.is_open) {
+		put_number(&v, 3);
+		stream_read_start(v.sink.stream);
+		stream_shutdown(v.sink.stream);
+	}
+	for (int i = 0; i < 40 && v.is_open && !v.sink.has_ended && !v.sink.has_failed; i++)
+		loop_run_until(w->loop, &v.sink.has_ended, 5);
+	*ret_has_failed = failing_stop();
+	bool is_served = v.sink.has_ended && v.sink.n == 3 + NUMBER;
+	hang_up(w, &v);
+	cr_assert(wait_for_sessions(w));
+	return is_served;
+}
+
+Test(measure_session, each_allocation_may_fail, .timeout = 120)
+{
+	struct world w;
+	bool has_failed = true;
+	unsigned long n;
+	set_up(&w, false);
+	cr_assert(measure(&w, 0, &has_failed));
+	for (n = 1; n < 80; n++) {
+		measure(&w, n, &has_failed);
+		if (!has_failed)
+			break;
+		cr_assert(measure(&w, 0, &has_failed), "served again after %lu failed", n);
+	}
+	cr_expect_gt(n, 10, "allocations were failed");
+	cr_expect_lt(n, 80, "the set-up ends");
 	tear_down(&w);
 }
