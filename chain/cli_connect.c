@@ -16,7 +16,7 @@
 static const struct cli_option options[] = {
 	CLI_CHAIN_OPTIONS,
 	{ "udp", 'u', NULL, "What", "datagrams: each read of stdin is one", NULL },
-	{ "wait", 'w', "TIME", NULL, "-u: for answers, after stdin's end", "5s, then 1s" },
+	{ "wait", 'w', "TIME", NULL, "-u: for answers, after stdin", "5s, then 1s" },
 	{ "progress", 0, NULL, "Tell", "a live line, if stderr is a terminal", NULL },
 	{ "verbose", 'v', NULL, NULL, "a line when connected, one at the end", NULL },
 };

@@ -17,8 +17,7 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
 	.program = "chain doctor",
 	.head = "Usage: chain doctor [--chain FILE | --hop ADDR,KEYFILE...] [--json]\n"
-		"Look at everything a chain needs, and say what to do: files, clock, names, hops, "
-		"UDP.\n",
+		"Look at all that a chain needs, and say what to do: files, clock, names, hops.\n",
 	.foot = "See also: chain explain, chain trace, chain check",
 	.options = options,
 	.n_options = sizeof options / sizeof options[0],

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const struct cli_option options[] = {
-	{ "chain", 0, "FILE", "Chain", "the chain file; its path is written out in full", NULL },
+	{ "chain", 0, "FILE", "Chain", "chain file; its path is written in full", NULL },
 };
 
 static const struct cli cli = {
