@@ -253,19 +253,25 @@ static void note_dial(struct chain_session *s, const struct dial_result *result)
 	a->address = result->address;
 }
 
+/* No address was tried: the name is what failed. */
+static void fail_dial(struct chain_session *s, const struct dial_result *result)
+{
+	struct chain_error error = {
+		.hop = 1,
+		.stage = result->n_tries == 0 ? CHAIN_RESOLVE : CHAIN_DIAL,
+		.code = result->is_resolving ? ERR_DNS_TIMEOUT : result->error,
+		.address = spec_of(s)->hops[0].addr,
+	};
+	fail(s, &error);
+}
+
 static void on_dialled(const struct dial_result *result, void *owner)
 {
 	struct chain_session *s = owner;
 	s->dial = NULL;
 	note_dial(s, result);
 	if (result->error != 0) {
-		struct chain_error error = {
-			.hop = 1,
-			.stage = result->is_resolving ? CHAIN_RESOLVE : CHAIN_DIAL,
-			.code = result->error,
-			.address = spec_of(s)->hops[0].addr,
-		};
-		fail(s, &error);
+		fail_dial(s, result);
 		return;
 	}
 	s->stream = result->stream;

@@ -1,5 +1,6 @@
 /* Probes of a chain of real hops, all on one loop. */
 #include "chain/probe.h"
+#include "tests/common/name_server.h"
 #include "tests/support/failing.h"
 #include "tests/support/hops.h"
 
@@ -259,12 +260,105 @@ Test(probe, a_refusal_is_the_exits, .timeout = 60)
 	hops_close(&hops);
 }
 
+static const struct name_record zone[] = {
+	{ .name = "one.test", .ttl_s = 60, .addresses = { "127.0.0.1" } },
+	{ .name = "two.test", .ttl_s = 60, .addresses = { "::1", "127.0.0.1" } },
+	{ .name = "dead.test", .ttl_s = 60, .addresses = { "127.0.0.2", "127.0.0.3" } },
+	{ .name = "silent.test", .rcode = NAME_SILENT },
+	{ .name = NULL },
+};
+
+Test(probe, a_name_is_looked_up_and_each_address_tried, .timeout = 60)
+{
+	static const char *const names[] = { "one.test", "two.test" };
+	for (size_t i = 0; i < 2; i++) {
+		struct hops hops;
+		struct heard heard;
+		struct name_server server;
+		hops_open(&hops, 2);
+		name_server_open(&server, hops.loop, zone);
+		hops_rename(&hops, names[i], server.text);
+		for (int is_udp = 0; is_udp < 2; is_udp++) {
+			probe(&hops, 2, is_udp, &heard);
+			cr_assert(!heard.has_error, "%s %d", names[i], is_udp);
+			cr_expect_eq(heard.answers.tries, i + 1, "%s %d", names[i], is_udp);
+			cr_expect_eq(heard.answers.address.any.sa_family, AF_INET);
+			if (is_udp == 0) /* else from the cache */
+				cr_expect_gt(heard.answers.resolve_us, 0);
+			cr_expect_lt(heard.total_us, 900000);
+		}
+		name_server_close(&server);
+		hops_close(&hops);
+	}
+}
+
+Test(probe, a_name_that_fails_is_named, .timeout = 60)
+{
+	static const struct {
+		const char *name;
+		enum chain_stage stage;
+		int code;
+	} rows[] = {
+		{ "none.test", CHAIN_RESOLVE, ERR_NOT_FOUND },
+		{ "silent.test", CHAIN_RESOLVE, ERR_DNS_TIMEOUT },
+		{ "dead.test", CHAIN_DIAL, -ECONNREFUSED },
+	};
+	for (size_t i = 0; i < 3; i++) {
+		struct hops hops;
+		struct heard heard;
+		struct name_server server;
+		hops_open(&hops, 2);
+		name_server_open(&server, hops.loop, zone);
+		hops_rename(&hops, rows[i].name, server.text);
+		for (int is_udp = 0; is_udp < 2; is_udp++) {
+			probe_within(&hops, 2, is_udp, 300, &heard);
+			cr_assert(heard.has_error, "%s %d", rows[i].name, is_udp);
+			cr_expect_eq(
+				heard.error.stage, rows[i].stage, "%s %d", rows[i].name, is_udp);
+			cr_expect_eq(heard.error.code, rows[i].code, "%s %d: %d", rows[i].name,
+				is_udp, heard.error.code);
+			cr_expect_eq(heard.error.hop, 1);
+			cr_expect_eq(heard.error.n_hops, 2);
+			cr_expect_eq(chain_error_exit_code(&heard.error), 5);
+			cr_expect_lt(heard.total_us, 600000);
+		}
+		name_server_close(&server);
+		hops_close(&hops);
+	}
+}
+
+/* With "dns": "local" the target's name is looked up here, before anything else. */
+Test(probe, a_targets_name_that_fails_here_is_no_hops, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	struct name_server server;
+	struct addr target = { .kind = ADDR_NAME, .name = "silent.test", .port = 53 };
+	hops_open(&hops, 1);
+	name_server_open(&server, hops.loop, zone);
+	hops_rename(&hops, "one.test", server.text);
+	hops.spec.resolves_locally = true;
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		struct chain_probe_options options = {
+			.target = &target, .is_udp = is_udp, .timeout_ms = 200
+		};
+		run(&hops, &options, &heard);
+		cr_assert(heard.has_error);
+		cr_expect_eq(heard.error.stage, CHAIN_RESOLVE);
+		cr_expect_eq(heard.error.hop, 0);
+		cr_expect_eq(heard.error.code, ERR_DNS_TIMEOUT, "%d", heard.error.code);
+		cr_expect_lt(heard.total_us, 500000);
+	}
+	name_server_close(&server);
+	hops_close(&hops);
+}
+
 Test(probe, cancelled_at_any_turn, .timeout = 120)
 {
 	struct hops hops;
 	hops_open(&hops, 3);
 	for (int is_udp = 0; is_udp < 2; is_udp++) {
-		for (int turns = 0; turns < 25; turns++) {
+		for (int turns = 0; turns < 40; turns++) {
 			struct chain_probe_options options = { .n_hops = 3, .is_udp = is_udp };
 			struct heard heard = { .is_done = false };
 			struct chain_probe *probe;

@@ -125,6 +125,16 @@ void hops_spoil(struct hops *hops, size_t i)
 	hops->spec_hops[i - 1].key = new_key((uint8_t)(i + 40));
 }
 
+void hops_rename(struct hops *hops, const char *name, const char *server)
+{
+	struct addr *at = &hops->spec_hops[0].addr;
+	*at = (struct addr){ .kind = ADDR_NAME, .port = at->port };
+	memcpy(at->name, name, strlen(name) + 1);
+	chain_client_free(hops->client);
+	cr_assert_eq(resolver_new(hops->loop, server, &hops->resolver), 0);
+	cr_assert_eq(chain_client_new(hops->loop, hops->resolver, &hops->spec, &hops->client), 0);
+}
+
 void hops_turn(struct hops *hops, uint64_t ms)
 {
 	loop_run_until(hops->loop, &never, ms);
@@ -163,6 +173,7 @@ void hops_close(struct hops *hops)
 	}
 	hops_turn(hops, 20);
 	chain_client_free(hops->client);
+	resolver_free(hops->resolver);
 	udp_io_free(hops->io);
 	for (size_t i = 0; i < hops->n; i++) {
 		free_worker(&hops->hop[i]);

@@ -28,7 +28,7 @@ struct hops {
 	struct hops_hop hop[HOPS_MAX];
 	struct chain_hop spec_hops[HOPS_MAX];
 	struct chain_spec spec;
-	struct resolver *resolver; /* NULL, or the test's */
+	struct resolver *resolver; /* NULL before hops_rename() */
 	struct chain_client *client;
 	struct udp_io *io; /* the client's */
 };
@@ -41,6 +41,8 @@ void hops_close(struct hops *hops);
 void hops_stop(struct hops *hops, size_t i);
 /* hops_spoil() - the client gets a wrong key for hop @i, from 1. */
 void hops_spoil(struct hops *hops, size_t i);
+/* hops_rename() - hop 1 by a name that the client asks the DNS server @server for. */
+void hops_rename(struct hops *hops, const char *name, const char *server);
 /* hops_turn() - a while. */
 void hops_turn(struct hops *hops, uint64_t ms);
 
