@@ -81,6 +81,17 @@ static bool read_chain(struct doctor *doctor, struct cli_findings *findings,
 	return true;
 }
 
+/* Silent hops take their time: who watches shall know. */
+static void ask_hops(struct cli_findings *findings, const struct hopchain_chain *chain)
+{
+	bool is_watched = isatty(STDERR_FILENO);
+	if (is_watched)
+		fprintf(stderr, "asking the hops …");
+	cli_doctor_way(findings, chain);
+	if (is_watched)
+		fprintf(stderr, "\r\033[K");
+}
+
 static enum cli_exit examine(struct doctor *doctor, struct cli_findings *findings)
 {
 	struct hopchain_chain *chain = NULL;
@@ -95,7 +106,7 @@ static enum cli_exit examine(struct doctor *doctor, struct cli_findings *finding
 	}
 	cli_doctor_synchronised(findings);
 	if (has_chain)
-		cli_doctor_way(findings, chain);
+		ask_hops(findings, chain);
 	hopchain_chain_free(chain);
 	if (doctor->is_json)
 		cli_findings_print_json(findings);
