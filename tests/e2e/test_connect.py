@@ -267,6 +267,73 @@ class Streams(Case):
                          "what was named is not replaced by something else")
 
 
+class Idle(Case):
+    """What waits costs nothing, whatever is closed meanwhile."""
+
+    def rests(self, process, what):
+        def cpu_s():
+            with open("/proc/%d/stat" % process.pid) as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        begin = cpu_s()
+        time.sleep(0.5)
+        self.assertLess(cpu_s() - begin, 0.1, what)
+
+    def test_connected(self):
+        process = self.start(self.world.origin(echo).addr)
+        process.stdin.write(b"x")
+        self.assertEqual(process.stdout.read(1), b"x")
+        self.rests(process, "nothing to do")
+
+    def test_the_writer_has_gone_while_the_target_does_not_read(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        process = self.start(self.world.origin(lambda c: release.wait(30)).addr)
+        os.set_blocking(process.stdin.fileno(), False)
+        full_since = None
+        while full_since is None or time.monotonic() - full_since < 0.3:
+            if process.stdin.write(b"x" * 65536) is None:
+                full_since = full_since or time.monotonic()
+                select.select([], [process.stdin], [], 0.05)
+            else:
+                full_since = None
+        process.stdin.close()
+        self.rests(process, "input is paused, and at its end")
+
+    def test_the_reader_has_gone_while_nothing_comes(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        process = self.start(self.world.origin(lambda c: release.wait(30)).addr)
+        process.stdout.close()
+        self.rests(process, "nothing to write")
+
+    def test_the_reader_has_gone_while_output_is_paused(self):
+        """A paused write is one that waits: then it does notice."""
+        process = self.start(self.world.origin(lambda c: c.sendall(b"x" * 32 * MIB)).addr)
+        process.stdout.read(1)
+        self.rests(process, "the reader does not read")
+        process.stdout.close()
+        self.ended(process, 141)
+
+    def test_the_other_end_has_ended(self):
+        process = self.start(self.world.origin(lambda c: (c.shutdown(socket.SHUT_WR), receive_all(c))).addr)
+        self.assertEqual(process.stdout.read(), b"")
+        self.rests(process, "stdin is open and empty")
+        process.stdin.close()
+        self.ended(process, 0)
+
+    def test_while_it_connects(self):
+        silent = self.world.origin(receive_all)
+        chain = self.world.chain([("127.0.0.1:%d" % self.hops[0].port(), self.hops[0].key),
+                                  (silent.addr, self.world.key())])
+        process = self.start("127.0.0.1:1", chain=chain)
+        process.stdin.write(b"x")
+        process.stdin.close()
+        process.stdout.close()
+        self.rests(process, "a hop is silent, everything else is over")
+
+
 class Kinds(Case):
     """Every kind of standard input and output; and none is changed for those who share it."""
 
