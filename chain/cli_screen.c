@@ -10,12 +10,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define DRAW_MS   100
-#define WIDTH_MIN 20
-#define WIDTH_MAX 1000
-#define ENTER     "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
-#define LEAVE     "\x1b[?7h\x1b[?25h\x1b[?1049l"
-#define LINE_END  "\x1b[K\r\n"
+#define DRAW_MS    100
+#define WIDTH_MIN  20
+#define WIDTH_MAX  1000
+#define ENTER      "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
+#define LEAVE      "\x1b[?7h\x1b[?25h\x1b[?1049l"
+/* Not after the line: in the last column it would take a character. */
+#define LINE_START "\x1b[K"
 
 struct cli_screen {
 	struct cli_screen_events events;
@@ -68,11 +69,11 @@ static void print_frame(
 	fputs("\x1b[H", to);
 	while (*text != '\0' && n_lines + 1 < height) {
 		size_t len = strcspn(text, "\n");
-		fprintf(to, "%.*s" LINE_END, (int)len, text);
+		fprintf(to, LINE_START "%.*s\r\n", (int)len, text);
 		text += len + (text[len] == '\n' ? 1 : 0);
 		n_lines++;
 	}
-	fprintf(to, "\x1b[J\x1b[%u;1H%s\x1b[K", height, screen->help);
+	fprintf(to, "\x1b[J\x1b[%u;1H%s", height, screen->help);
 }
 
 static void draw(struct cli_screen *screen)

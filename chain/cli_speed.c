@@ -23,6 +23,7 @@ struct run {
 	unsigned hop;
 	struct cli_speed *speed; /* NULL: done */
 	uv_timer_t live;
+	bool has_heading;
 	bool has_line; /* one that is not yet ended is on the terminal */
 	struct cli_json json;
 	struct cli_speed_span sums[SUMS_MAX];
@@ -99,6 +100,9 @@ static void on_second(const struct cli_speed_span *span, void *owner)
 		return;
 	}
 	wipe_line(run);
+	if (!run->has_heading)
+		fputs(cli_speed_heading(), stdout);
+	run->has_heading = true;
 	cli_speed_line(span, stdout);
 	putchar('\n');
 	fflush(stdout);
@@ -130,7 +134,7 @@ static void on_failed(const struct hopchain_error *error, void *owner)
 	run->text = strdup(error->text);
 	run->result = cli_chain_fail(error);
 	if (hint != NULL)
-		fprintf(stderr, "hint: %s\n", hint);
+		fprintf(stderr, "chain: hint: %s\n", hint);
 }
 
 static void end_document(struct run *run)
@@ -200,11 +204,10 @@ static void begin_document(struct run *run, const struct hopchain_chain *chain)
 
 static void print_head(const struct run *run, const struct hopchain_chain *chain)
 {
-	printf("hop %u (%s), %u stream%s, %s\n%s", run->hop,
+	printf("hop %u (%s), %u stream%s, %s\n", run->hop,
 		hopchain_chain_hop_address(chain, run->hop), (unsigned)run->flags->n_streams,
 		run->flags->n_streams == 1 ? "" : "s",
-		hopchain_chain_is_header_only(chain) ? "header-only" : "sealed",
-		cli_speed_heading());
+		hopchain_chain_is_header_only(chain) ? "header-only" : "sealed");
 	fflush(stdout);
 }
 

@@ -101,18 +101,21 @@ static void drop_columns(struct layout *layout)
 	layout->widths[CLI_HOP] = hop < free_width ? hop : free_width;
 }
 
-/* A column that leaves no room for notes is not worth it, unless there was none before. */
+/* In order, as long as there is room. A column that leaves none for notes that had some is not
+ * worth it. */
 static void add_columns(struct layout *layout)
 {
-	bool fitted = note_fits(layout);
-	for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
+	bool fitted = note_fits(layout), has_room = true;
+	for (size_t i = 0; i < sizeof added / sizeof added[0] && has_room; i++) {
+		if (content_width(layout, added[i]) == 0)
+			continue;
 		layout->columns |= CLI_COLUMN_BIT(added[i]);
 		bool fits = note_fits(layout);
-		if (content_width(layout, added[i]) == 0 || (fitted && !fits) ||
-			total_width(layout) > layout->style->width)
-			layout->columns &= ~CLI_COLUMN_BIT(added[i]);
-		else
+		has_room = total_width(layout) <= layout->style->width && (fits || !fitted);
+		if (has_room)
 			fitted = fits;
+		else
+			layout->columns &= ~CLI_COLUMN_BIT(added[i]);
 	}
 	layout->widths[CLI_NOTE] = content_width(layout, CLI_NOTE);
 	if (fitted && layout->widths[CLI_NOTE] > 0)
@@ -283,7 +286,7 @@ bool cli_table_print(const struct cli_table *table, const struct cli_style *styl
 	put_headings(&layout, to);
 	for (size_t i = 0; i < table->n_rows; i++)
 		put_row(&layout, i, to);
-	put_notes(&layout, to);
 	put_failures(&layout, to);
+	put_notes(&layout, to);
 	return !ferror(to);
 }
