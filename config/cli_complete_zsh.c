@@ -80,7 +80,8 @@ static void print_arguments(
 		if (cli->options[i].help != NULL)
 			print_option(program, &cli->options[i]);
 	}
-	if (operands != NULL) {
+	/* One of which nothing is known would keep zsh from completing options. */
+	if (cli_argument(operands) > CLI_ARGUMENT_FREE) {
 		printf("			'%s:", strstr(operands, "...") != NULL ? "*" : "1");
 		cli_complete_text(operands, "[]:\\", QUOTE);
 		putchar(':');
