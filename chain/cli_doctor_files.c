@@ -26,12 +26,12 @@ static void warn(struct cli_findings *to, const char *section, const char *path,
 static bool look_at(struct cli_findings *to, const char *section, const char *path)
 {
 	char *copy = strdup(path);
+	const char *folder = copy != NULL ? dirname(copy) : ".";
 	bool is_found = is_writable(path);
 	if (is_found)
 		warn(to, section, path, "change it");
-	if (copy != NULL && is_writable(dirname(copy))) {
-		strcpy(copy, path);
-		warn(to, section, dirname(copy), "replace what is in it");
+	if (is_writable(folder)) {
+		warn(to, section, folder, "replace what is in it");
 		is_found = true;
 	}
 	free(copy);

@@ -10,11 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLOCK_WARN_MS    5000
-#define CLOCK_PROBLEM_MS 25000 /* a few seconds more, and the hop is silent */
-#define REMEDY_MAX       600
-#define SOME_TARGET      "192.0.2.1:443" /* any IPv4 address */
-#define ETHERNET_MTU     1500
+/* docs/protocol.md 2.12: how far a client's clock may be off. */
+#define REFUSED_BEHIND_MS 30000
+#define REFUSED_AHEAD_MS  10000
+#define CLOCK_WARN_MS     5000
+#define CLOCK_SPARE_MS    2000 /* so much more, and the hop is silent */
+#define REMEDY_MAX        600
+#define SOME_TARGET       "192.0.2.1:443" /* any IPv4 address */
+#define ETHERNET_MTU      1500
 
 /* "HOST:PORT", "[IPV6]:PORT". Return: false if @host is too small. */
 static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
@@ -90,11 +93,13 @@ static void add_clock(struct cli_findings *to, const struct cli_prefix *p)
 			(long long)size, off < 0 ? "behind" : "ahead of");
 		return;
 	}
-	f.level = size < CLOCK_PROBLEM_MS ? CLI_FINDING_WARNING : CLI_FINDING_PROBLEM;
+	int64_t refused_ms = off > 0 ? REFUSED_BEHIND_MS : REFUSED_AHEAD_MS;
+	f.level = size < refused_ms - CLOCK_SPARE_MS ? CLI_FINDING_WARNING : CLI_FINDING_PROBLEM;
 	f.exit_code = CLI_FAILED;
 	f.remedy = "timedatectl set-ntp true, here and there";
-	cli_findings_add(to, &f, "this machine is %lld s %s hop %u (refused from 30 s)",
-		(long long)((size + 500) / 1000), off > 0 ? "behind" : "ahead of", p->hop);
+	cli_findings_add(to, &f, "this machine is %lld s %s hop %u (refused from %lld s)",
+		(long long)((size + 500) / 1000), off > 0 ? "behind" : "ahead of", p->hop,
+		(long long)refused_ms / 1000);
 }
 
 static void add_good_hop(struct cli_findings *to, const struct cli_prefix *p, const char *address)

@@ -140,8 +140,8 @@ static const struct hopchain_status pages[] = {
 		.exit_code = 8,
 		.summary = "the clocks differ too much",
 		.meaning = "That hop and this machine disagree about the time by more than the hop "
-			   "accepts (30 s). Hops of today do not say it: they stay silent, see "
-			   "no-answer.",
+			   "accepts (30 s behind, 10 s ahead). Hops of today do not say it: they "
+			   "stay silent, see no-answer.",
 		.remedy = "timedatectl status on both; timedatectl set-ntp true.\n"
 			  "chain doctor shows by how much each hop that answers is off.",
 	},

@@ -9,16 +9,16 @@ static const struct hopchain_status pages[] = {
 		.code = EXPLAIN_NO_CODE,
 		.exit_code = 7,
 		.summary = "the hop took the connection and said nothing that answers our header",
-		.meaning =
-			"This program says it, of the first hop that did not answer. The hop "
-			"before it did connect (its time is in the sentence), so an address and "
-			"a port are right and something listens there. A hop answers only what "
-			"it can open: to a wrong key, an unknown or expired user, a header that "
-			"was seen before, or a clock that is off by more than 30 s it stays "
-			"silent on purpose, so that strangers learn nothing. From here all of "
-			"these look alike, and like a program that is no hop at all and waits. "
-			"\"wrong key, or not one of ours\" after an answer came means: something "
-			"answered, and it was not sealed with this key.",
+		.meaning = "This program says it, of the first hop that did not answer. The hop "
+			   "before it did connect (its time is in the sentence), so an address and "
+			   "a port are right and something listens there. A hop answers only what "
+			   "it can open: to a wrong key, an unknown or expired user, a header that "
+			   "was seen before, or a clock that is more than 30 s behind or 10 s "
+			   "ahead of its own, it stays silent on purpose, so that strangers learn "
+			   "nothing. From here all of these look alike, and like a program that is "
+			   "no hop at all and waits. \"wrong key, or not one of ours\" after an "
+			   "answer came means: something answered, and it was not sealed with this "
+			   "key.",
 		.remedy = "On that hop, read why: journalctl -u hop --since -5min | grep rejected "
 			  "(or wherever its log goes). reason=unknown-key: the key of your chain "
 			  "file is not a user there. reason=expired-key: its not_before or "

@@ -321,12 +321,13 @@ class AtRunTime(unittest.TestCase):
     def test_23_a_clock_that_drifts(self):
         origin = self.world.origin(echo)
         hops = [self.hop_of_long_ago(i) for i in range(2)]
-        for offset, words in (("-6s", "6 s behind"), ("+6s", "6 s ahead of")):
+        for offset, words, refused in (("-6s", "6 s behind", "30"), ("+6s", "6 s ahead of", "[13]0")):
             with self.subTest(offset=offset):
                 rc, out, err = self.connect(self.world.chain(hops), origin.addr, self.fake(offset))
                 self.assertEqual((rc, out), (0, "x"), err)
-                self.assertEqual(err, "".join("chain: warning: this machine is %s hop %d (refused from 30 s); "
-                                              "hint: timedatectl set-ntp true\n" % (words, i) for i in (1, 2)))
+                self.assertRegex(err, "^%s$" % "".join(
+                    r"chain: warning: this machine is %s hop %d \(refused from %s s\); hint: timedatectl set-ntp true\n"
+                    % (words, i, refused) for i in (1, 2)))
 
     @unittest.skipUnless(os.path.exists(FAKETIME), "needs libfaketime")
     def test_a_clock_that_is_wrong(self):
