@@ -12,7 +12,7 @@
  * $HOPCHAIN_CHAIN, else $XDG_CONFIG_HOME/hopchain/chain.json, else ~/.config/hopchain/chain.json,
  * else /etc/hopchain/chain.json. */
 #define CLI_CHAIN_OPTIONS                                                                          \
-	{ "chain", 0, "FILE", "Chain", "chain file; - reads stdin", "$HOPCHAIN_CHAIN" },       \
+	{ "chain", 0, "FILE", "Chain", "chain file; - reads stdin", "$HOPCHAIN_CHAIN" },           \
 	{                                                                                          \
 		"hop", 0, "ADDR,KEYFILE", NULL, "instead: a hop (repeatable, in order)", NULL      \
 	}

@@ -8,7 +8,7 @@
 
 #define CLI_COMPLETE_SHELLS "bash|zsh|fish"
 /* Prints the slugs of hopchain-status(7), one a line, when a completion is asked for. */
-#define CLI_COMPLETE_SLUGS "chain explain 2>/dev/null | sed '1d;s/ .*//'"
+#define CLI_COMPLETE_SLUGS  "chain explain 2>/dev/null | sed '1d;s/ .*//'"
 
 /** cli_complete_print() - @shell: one of CLI_COMPLETE_SHELLS. Return: false if it is none. */
 bool cli_complete_print(const struct cli_program *program, const char *shell);

@@ -234,12 +234,12 @@ Test(cli, commands_are_found_and_run, .init = redirect)
 Test(cli, unknown_commands_are_told_with_a_suggestion, .init = redirect)
 {
 	dispatch(&with_run, "trce");
-	dispatch(&without_run, "help verson");
+	dispatch(&without_run, "help verzion");
 	dispatch(&without_run, "");
 	fflush(stderr);
 	cr_expect_stderr_eq_str("prog: unknown command \"trce\"; did you mean \"trace\"?\n"
 				"Try 'prog --help'.\n"
-				"prog: unknown command \"verson\"; did you mean \"version\"?\n"
+				"prog: unknown command \"verzion\"; did you mean \"version\"?\n"
 				"Try 'prog --help'.\n"
 				"prog: needs a command\n"
 				"Try 'prog --help'.\n");
