@@ -196,6 +196,145 @@ Test(trace, a_lost_row_counts_as_lost_and_has_no_share, .timeout = 60)
 	hops_close(&t.hops);
 }
 
+/* ---- rounds whose probes end as the test says, in its order ---- */
+
+struct scripted {
+	chain_probe_fn *on_done;
+	void *owner;
+	bool is_live;
+};
+static struct scripted script[8];
+static size_t n_script;
+static bool is_scripted;
+
+int __real_chain_probe_start(struct chain_client *client, struct udp_io *io,
+	const struct chain_probe_options *options, chain_probe_fn *on_done, void *owner,
+	struct chain_probe **ret);
+int __wrap_chain_probe_start(struct chain_client *client, struct udp_io *io,
+	const struct chain_probe_options *options, chain_probe_fn *on_done, void *owner,
+	struct chain_probe **ret)
+{
+	if (!is_scripted)
+		return __real_chain_probe_start(client, io, options, on_done, owner, ret);
+	script[n_script] = (struct scripted){ .on_done = on_done, .owner = owner, .is_live = true };
+	*ret = (struct chain_probe *)&script[n_script++];
+	return 0;
+}
+
+void __real_chain_probe_cancel(struct chain_probe *probe);
+void __wrap_chain_probe_cancel(struct chain_probe *probe)
+{
+	if (!is_scripted)
+		__real_chain_probe_cancel(probe);
+	else
+		((struct scripted *)probe)->is_live = false;
+}
+
+/* Row @i (of 0..) ends: with @total_us, or 0 = it fails, no hop having said anything. */
+static void end_row(size_t i, uint64_t total_us)
+{
+	struct chain_error error = { .stage = CHAIN_ANSWER, .hop = 1, .code = ERR_TIMEOUT };
+	struct chain_answers answers = { .tries = 1, .connect_us = 5 };
+	for (size_t k = 0; k <= i && total_us > 0; k++) {
+		answers.hops[k].connect_us = (uint32_t)(100 * (k + 1));
+		answers.hops[k].tries = (uint8_t)(k + 2);
+		answers.n_answers = k + 1;
+	}
+	cr_assert(script[i].is_live);
+	script[i].is_live = false;
+	script[i].on_done(total_us > 0 ? NULL : &error, &answers, total_us, script[i].owner);
+}
+
+static void wait_for_round(struct told *t)
+{
+	n_script = 0;
+	for (int i = 0; i < 100 && n_script == 0; i++)
+		hops_turn(&t->hops, 5);
+	cr_assert_eq(n_script, 3);
+}
+
+Test(trace, the_share_of_a_row_is_of_rounds_where_both_answered, .timeout = 60)
+{
+	/* Per round: in which order the rows end, and after how long. */
+	static const struct {
+		size_t order[3];
+		uint64_t total_us[3];
+	} rounds[] = {
+		{ { 0, 1, 2 }, { 100, 300, 600 } }, /* shares 100, 200, 300 */
+		{ { 2, 1, 0 }, { 200, 100, 700 } }, /* 200, 0 (never below), 600 */
+		{ { 1, 0, 2 }, { 300, 0, 900 } },   /* 300, none, none */
+		{ { 2, 0, 1 }, { 0, 500, 1000 } },  /* none, none, 500 */
+	};
+	struct told t;
+	set_up(&t, 3);
+	is_scripted = true;
+	struct chain_trace_options options = { .interval_ms = 1, .n_rounds = 4 };
+	start(&t, &options);
+	for (size_t r = 0; r < 4; r++) {
+		wait_for_round(&t);
+		for (size_t k = 0; k < 3; k++)
+			end_row(rounds[r].order[k], rounds[r].total_us[rounds[r].order[k]]);
+		cr_expect_eq(t.n_rounds, r + 1);
+		cr_expect_eq(chain_trace_n_rounds(t.trace), r + 1);
+	}
+	wait_for_end(&t);
+	is_scripted = false;
+	static const double mean[] = { 200, 100, 1400.0 / 3 };
+	static const uint64_t n[] = { 3, 2, 3 }, last[] = { 300, 0, 500 };
+	for (size_t i = 0; i < 3; i++) {
+		cr_expect_eq(t.rows[i].own.n_heard, n[i], "row %zu", i);
+		cr_expect_eq(t.rows[i].own.last_us, last[i], "row %zu", i);
+		cr_expect(fabs(t.rows[i].own.mean_us - mean[i]) < 1e-6, "row %zu: %f", i,
+			t.rows[i].own.mean_us);
+	}
+	cr_expect_eq(t.rows[0].total.n_lost, 1);
+	cr_expect(t.rows[0].has_error && !t.rows[2].has_error, "of the last round");
+	hops_close(&t.hops);
+}
+
+Test(trace, how_a_row_was_dialled_is_told_by_the_row_before, .timeout = 60)
+{
+	struct told t;
+	set_up(&t, 3);
+	is_scripted = true;
+	struct chain_trace_options options = { .interval_ms = 1, .n_rounds = 2 };
+	start(&t, &options);
+	for (int r = 0; r < 2; r++) {
+		wait_for_round(&t);
+		for (size_t i = 0; i < 3; i++)
+			end_row(i, r == 0 ? 1000 : 0); /* what was known stays */
+		for (size_t i = 0; i < 3; i++) {
+			cr_expect_eq(t.rows[i].connect_us, i == 0 ? 5 : 100 * i);
+			cr_expect_eq(t.rows[i].tries, i + 1);
+			cr_expect_eq(t.rows[i].answer.connect_us, 100 * (i + 1), "its own");
+		}
+	}
+	wait_for_end(&t);
+	is_scripted = false;
+	hops_close(&t.hops);
+}
+
+Test(trace, a_stop_drops_what_is_under_way, .timeout = 60)
+{
+	struct told t;
+	set_up(&t, 3);
+	is_scripted = true;
+	struct chain_trace_options options = { .interval_ms = 1 };
+	start(&t, &options);
+	wait_for_round(&t);
+	end_row(1, 1000);
+	chain_trace_stop(t.trace);
+	cr_expect(!script[0].is_live && !script[2].is_live);
+	wait_for_end(&t);
+	is_scripted = false;
+	cr_expect_eq(t.rows[0].total.n_sent, 0);
+	cr_expect_eq(t.rows[1].total.n_sent, 1);
+	cr_expect_eq(t.n_rounds, 0);
+	hops_close(&t.hops);
+}
+
+/* ---- what an owner may do, at any time ---- */
+
 static void act_stop(struct told *t)
 {
 	chain_trace_stop(t->trace);

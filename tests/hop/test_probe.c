@@ -68,6 +68,7 @@ static void check_answers(const struct hops *hops, const struct heard *h, size_t
 	cr_expect_eq(addr_sock_port(&a->address), port_of(hops, 1));
 	cr_expect_eq(a->tries, 1);
 	cr_expect_eq(h->total_us, a->hops[n - 1].at_us);
+	cr_expect(a->written_us > 0 && a->written_us >= a->connect_us);
 	cr_expect_gt(h->total_us, 0);
 	for (size_t i = 0; i < n; i++) {
 		const struct chain_answer *hop = &a->hops[i];
