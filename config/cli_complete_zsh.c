@@ -81,7 +81,7 @@ static void print_arguments(
 			print_option(program, &cli->options[i]);
 	}
 	/* One of which nothing is known would keep zsh from completing options. */
-	if (cli_argument(operands) > CLI_ARGUMENT_FREE) {
+	if (operands != NULL && cli_argument(operands) > CLI_ARGUMENT_FREE) {
 		printf("			'%s:", strstr(operands, "...") != NULL ? "*" : "1");
 		cli_complete_text(operands, "[]:\\", QUOTE);
 		putchar(':');
