@@ -26,7 +26,7 @@ enum wire_cmd {
 	WIRE_REV_REGISTER = 5,
 	WIRE_REV_ACCEPT = 6,
 	WIRE_RESUME = 7,
-	WIRE_MEASURE = 8,
+	WIRE_MEASURE = 0x20,
 };
 enum wire_atyp {
 	WIRE_ATYP_NONE = 0,
