@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <uv.h>
 
-/** cli_measure_signal_fn - SIGINT or SIGTERM has come; a second one ends the process. */
+/** cli_measure_signal_fn - SIGINT or SIGTERM has come, once; one that comes a second later or more
+ * ends the process. */
 typedef void cli_measure_signal_fn(int signum, void *owner);
 
 struct cli_measure {
@@ -17,6 +18,7 @@ struct cli_measure {
 	struct hopchain_client *client;
 	uv_signal_t interrupt, terminate;
 	int signum; /* the first that came, or 0 */
+	uint64_t signum_at_ms;
 	cli_measure_signal_fn *on_signal;
 	void *owner;
 	bool is_ended;

@@ -335,10 +335,9 @@ int cli_speed_start(uv_loop_t *loop, struct hopchain_client *client,
 
 void cli_speed_stop(struct cli_speed *speed)
 {
-	bool was_stopped = speed->is_stopped;
 	speed->is_stopped = true;
-	if (speed->state == SPEED_MOVING && !was_stopped)
+	if (speed->state == SPEED_MOVING)
 		end_direction(speed);
-	else if (speed->state != SPEED_CLOSING)
+	else if (speed->state == SPEED_CONNECTING)
 		close_lanes(speed);
 }

@@ -37,8 +37,7 @@ struct cli_speed_events {
 int cli_speed_start(uv_loop_t *loop, struct hopchain_client *client,
 	const struct cli_speed_options *options, const struct cli_speed_events *events,
 	struct cli_speed **ret) __attribute__((warn_unused_result));
-/** cli_speed_stop() - ends the present direction now, and begins none; a second call drops what is
- * under way. on_done follows. */
+/** cli_speed_stop() - ends the present direction now, and begins none. on_done follows. */
 void cli_speed_stop(struct cli_speed *speed);
 /** cli_speed_now() - the present direction until now. Return: false between directions. */
 bool cli_speed_now(const struct cli_speed *speed, struct cli_speed_span *ret);
