@@ -21,6 +21,7 @@ struct chain_echo {
 	const struct chain_spec *spec;
 	struct addr target;
 	bool has_target;
+	uint64_t left_ms;
 	uint8_t *stack; /* R_1 … R_n with their extensions */
 	size_t len;
 	uint64_t n_junk;
@@ -34,6 +35,7 @@ static void fill_request(struct chain_echo *e, size_t i, uint64_t wall_ms)
 	struct wire_request *r = &e->hops[i].request;
 	bool is_last = i + 1 == e->n_hops;
 	chain_request_fill(e->spec, i, &e->target, wall_ms, r);
+	chain_request_hurry(e->left_ms, r);
 	do
 		seal_random(&r->fid, sizeof r->fid);
 	while (r->fid == 0);
@@ -80,6 +82,7 @@ int chain_echo_new(
 	e->spec = options->spec;
 	e->n_hops = n_hops;
 	e->has_target = options->target != NULL;
+	e->left_ms = options->left_ms;
 	if (e->has_target)
 		e->target = *options->target;
 	e->stack = malloc(n_hops * WIRE_REQUEST_MAX);

@@ -16,6 +16,7 @@ struct chain_echo_options {
 	/* NULL; or the last of all hops gets UDP to here, without payload: a flow that nobody uses
 	 * and that the hops forget. Copied. */
 	const struct addr *target;
+	uint64_t left_ms; /* the caller waits no longer */
 };
 /** chain_echo_new() - seals R_1 … R_n, all with TRACE. Return: 0, ERR_NOMEM, ERR_INVAL (no request
  * can name the target). */

@@ -14,6 +14,7 @@ struct chain_open {
 	size_t n_hops;
 	uint8_t last_cmd; /* of the last hop asked */
 	bool is_trace;
+	uint64_t left_ms;
 	struct wire_request *requests;       /* n_hops */
 	struct wire_response *responses;     /* n_hops */
 	uint8_t *stack;                      /* all request headers */
@@ -33,6 +34,7 @@ static void fill_request(
 {
 	struct wire_request *r = &o->requests[i];
 	chain_request_fill(o->spec, i, target, wall_ms, r);
+	chain_request_hurry(o->left_ms, r);
 	r->cmd = WIRE_CONNECT;
 	r->flags = o->is_trace ? WIRE_TRACE : 0;
 	if (i + 1 < o->n_hops)
@@ -78,6 +80,7 @@ int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms, u
 	o->spec = options->spec;
 	o->last_cmd = options->cmd;
 	o->is_trace = options->is_trace;
+	o->left_ms = options->left_ms;
 	o->n_hops = options->n_hops;
 	o->start_ms = now_ms;
 	o->n_wanted = WIRE_RESPONSE;

@@ -23,6 +23,8 @@ struct chain_open_options {
 	uint8_t cmd;                   /* WIRE_CONNECT, WIRE_CMD_UDP, WIRE_MEASURE; WIRE_ECHO */
 	const struct addr *target;     /* CONNECT and UDP; borrowed during new() */
 	bool is_trace;
+	uint64_t left_ms; /* the caller waits no longer for all answers; 0 = it follows
+			     chain_open_deadline_ms() */
 	/* NULL: nothing is sealed end to end (ECHO; header-only). UDP is always sealed. */
 	struct wire_ephemeral *ephemeral;
 };

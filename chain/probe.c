@@ -15,6 +15,7 @@ struct chain_probe {
 	struct flow_link *link;        /* over UDP, and all below */
 	struct chain_echo *echo;       /* NULL while hop 1 is looked up */
 	struct timer deadline;
+	uint32_t timeout_ms;
 	size_t n_hops;
 	bool has_target, is_failed; /* is_failed: told by the timer */
 	struct chain_error error;
@@ -153,6 +154,8 @@ static void on_ready(const struct addr *target, void *owner)
 		.spec = chain_client_spec(p->client),
 		.n_hops = p->n_hops,
 		.target = p->has_target ? target : NULL,
+		.left_ms = p->timeout_ms > passed_us(p) / 1000 ? p->timeout_ms - passed_us(p) / 1000
+							       : 1,
 	};
 	p->answers.resolve_us = flow_link_resolve_us(p->link);
 	int error = chain_echo_new(&options, loop_wall_ms(), &p->echo);
@@ -214,13 +217,13 @@ static int start_datagram(
 		.on_fail = on_no_way,
 		.on_error = on_refused };
 	static const struct addr nowhere = { 0 };
-	uint32_t timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : UDP_TIMEOUT_MS;
+	p->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : UDP_TIMEOUT_MS;
 	int error = flow_link_new(
 		p->client, io, p->has_target ? options->target : &nowhere, &ops, p, &p->link);
 	if (error != 0)
 		return error;
 	p->answers.start_us = loop_clock_us();
-	loop_timer_start(loop_of(p), &p->deadline, timeout_ms, on_timer);
+	loop_timer_start(loop_of(p), &p->deadline, p->timeout_ms, on_timer);
 	flow_link_start(p->link);
 	return 0;
 }

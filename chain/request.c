@@ -46,6 +46,13 @@ void chain_request_fill(const struct chain_spec *spec, size_t i, const struct ad
 	ret->atyp = atyp_of(&ret->to);
 }
 
+void chain_request_hurry(uint64_t left_ms, struct wire_request *request)
+{
+	uint64_t budget = left_ms * 4 / 5 / 100;
+	if (left_ms > 0 && budget < request->timeout)
+		request->timeout = (uint16_t)(budget > 0 ? budget : 1);
+}
+
 void chain_request_seal(
 	struct wire_request *request, enum chain_cipher cipher, const struct wire_pair *pair)
 {

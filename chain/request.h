@@ -13,6 +13,9 @@
  * hop. Everything else of *ret is 0. */
 void chain_request_fill(const struct chain_spec *spec, size_t i, const struct addr *target,
 	uint64_t wall_ms, struct wire_request *ret);
+/** chain_request_hurry() - a smaller budget than the spec's: what a hop has to say about its
+ * dialling is to be here before @left_ms have passed, so it gets 4/5 of that. 0: no hurry. */
+void chain_request_hurry(uint64_t left_ms, struct wire_request *request);
 /** chain_request_seal() - to the exit's request: E2E and the ciphers @cipher allows, with @pair (or
  * NULL) forward secret. */
 void chain_request_seal(

@@ -236,6 +236,7 @@ static int seal_headers(struct chain_session *s)
 		.cmd = command_of(s->purpose),
 		.target = &s->target,
 		.is_trace = s->is_trace,
+		.left_ms = s->timeout_ms > 0 ? left_ms(s, s->start_ms, s->timeout_ms) : 0,
 		.ephemeral = is_sealed(s) ? chain_client_ephemeral(s->client) : NULL,
 	};
 	return chain_open_new(&options, loop_wall_ms(), loop_now_ms(loop_of(s)), &s->open);

@@ -328,6 +328,68 @@ Test(probe, a_name_that_fails_is_named, .timeout = 60)
 	}
 }
 
+/* Takes SYNs into a full queue: whoever dials it waits. */
+struct black_hole {
+	int fds[4];
+	struct addr addr;
+};
+
+static void black_hole_open(struct black_hole *b)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof at;
+	b->fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	cr_assert_eq(bind(b->fds[0], (struct sockaddr *)&at, sizeof at), 0);
+	cr_assert_eq(listen(b->fds[0], 0), 0);
+	cr_assert_eq(getsockname(b->fds[0], (struct sockaddr *)&at, &len), 0);
+	for (int i = 1; i < 4; i++) {
+		b->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(b->fds[i], (struct sockaddr *)&at, sizeof at);
+	}
+	b->addr = (struct addr){
+		.kind = ADDR_IP4, .ip = { 127, 0, 0, 1 }, .port = ntohs(at.sin_port)
+	};
+}
+
+static void black_hole_close(struct black_hole *b)
+{
+	for (int i = 0; i < 4; i++)
+		close(b->fds[i]);
+}
+
+/* The hop before it has to say so before the probe gives up: it gets less time than its own. */
+Test(probe, who_waits_in_vain_for_a_connection_says_so_in_time, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	struct black_hole hole;
+	hops_open(&hops, 2);
+	black_hole_open(&hole);
+	struct chain_probe_options to_target = { .target = &hole.addr, .timeout_ms = 1000 };
+	run(&hops, &to_target, &heard);
+	cr_assert(heard.has_error);
+	cr_expect_eq(heard.error.stage, CHAIN_STATUS, "stage %d", heard.error.stage);
+	cr_expect_eq(heard.error.status, STATUS_TIMEOUT);
+	cr_expect_eq(heard.error.hop, 2);
+	cr_expect_eq(heard.answers.hops[0].status, STATUS_OK);
+	hops.spec_hops[1].addr = hole.addr;
+	probe_within(&hops, 2, false, 1000, &heard);
+	cr_assert(heard.has_error);
+	cr_expect_eq(heard.error.stage, CHAIN_STATUS);
+	cr_expect_eq(heard.error.status, STATUS_TIMEOUT);
+	cr_expect_eq(heard.error.hop, 1);
+	hops.spec_hops[0].addr = hole.addr;
+	probe_within(&hops, 2, false, 300, &heard);
+	cr_assert(heard.has_error);
+	cr_expect_eq(heard.error.stage, CHAIN_DIAL);
+	cr_expect_eq(heard.error.code, ERR_TIMEOUT);
+	cr_expect_eq(heard.error.hop, 1);
+	cr_expect(heard.total_us >= 290000 && heard.total_us < 600000);
+	black_hole_close(&hole);
+	hops_close(&hops);
+}
+
 /* With "dns": "local" the target's name is looked up here, before anything else. */
 Test(probe, a_targets_name_that_fails_here_is_no_hops, .timeout = 60)
 {
