@@ -304,11 +304,15 @@ class Live(Case):
 
     def test_a_resize_lays_it_out_again(self):
         terminal = self.running()
+        terminal.keys("p")  # nothing else draws
+        terminal.wait_for(lambda text: "paused" in text)
         terminal.resize(200, 50)
         terminal.wait_for(lambda text: "software" in text)
         terminal.resize(50, 10)
         terminal.wait_for(lambda text: "software" not in text and "StDev" not in text and "Loss%" in text
                           and terminal.lines()[9].startswith("q quit"))
+        terminal.keys("p")
+        terminal.wait_for(lambda text: "paused" not in text)
         self.check_fits(terminal, 50)
         self.quit(terminal)
 
