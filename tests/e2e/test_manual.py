@@ -268,6 +268,30 @@ class Examples(unittest.TestCase):
                 n += 1
         self.assertGreaterEqual(n, 11)
 
+    def test_keys_of_json_are_told(self):
+        chain = self.world.chain(self.world.hops(2))
+        self.write("wrong.json", '{ "hops": [ { "addr": "127.0.0.1", "key_file": "none" } ] }')
+        documents = {
+            "TRACE": ["trace", "-c", "1", "--json", "--chain", chain],
+            "SPEED": ["speed", "-t", "200ms", "--json", "--chain", chain],
+            "DOCTOR": ["doctor", "--json", "--chain", chain],
+            "CHECK": ["check", "--json", self.world.path("wrong.json")],
+        }
+        for section, command in documents.items():
+            told = set(re.findall(r"[\w%]+", manual.plain(manual.sections("chain.1")[section])))
+            found = self.keys(json.loads(run(program("chain"), *command).stdout))
+            with self.subTest(section):
+                self.assertGreater(len(found), 5)
+                self.assertLessEqual(found, told)
+
+    def keys(self, node):
+        """Names of members at any depth; of what mtr has, mtr's manual tells."""
+        if isinstance(node, list):
+            return set().union(*map(self.keys, node))
+        if not isinstance(node, dict):
+            return set()
+        return set(node).union(*(self.keys(value) for name, value in node.items() if name != "mtr"))
+
     def test_commands_of_other_machines_have_options_that_exist(self):
         n = 0
         for page in ALL_PAGES[:3]:
