@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define UDP_TIMEOUT_MS 10000
+#define ALONE_MS       1000 /* from S_i of a middle hop alone to what it was parted from */
 
 struct chain_probe {
 	struct chain_client *client;
@@ -137,6 +138,12 @@ static void fail_at_hop_1(struct chain_probe *p, enum chain_stage stage, int cod
 	fail_soon(p, &error);
 }
 
+static uint32_t left_ms(const struct chain_probe *p)
+{
+	uint64_t passed_ms = passed_us(p) / 1000;
+	return passed_ms < p->timeout_ms ? (uint32_t)(p->timeout_ms - passed_ms) : 1;
+}
+
 static void send_request(struct chain_probe *p)
 {
 	const union addr_sock *address = flow_link_address(p->link);
@@ -154,8 +161,7 @@ static void on_ready(const struct addr *target, void *owner)
 		.spec = chain_client_spec(p->client),
 		.n_hops = p->n_hops,
 		.target = p->has_target ? target : NULL,
-		.left_ms = p->timeout_ms > passed_us(p) / 1000 ? p->timeout_ms - passed_us(p) / 1000
-							       : 1,
+		.left_ms = left_ms(p),
 	};
 	p->answers.resolve_us = flow_link_resolve_us(p->link);
 	int error = chain_echo_new(&options, loop_wall_ms(), &p->echo);
@@ -182,16 +188,29 @@ static void on_refused(int error, void *owner)
 		fail_at_hop_1(p, CHAIN_DIAL, error);
 }
 
-/* In the order of the hops: a clock is judged by what those before it told. */
-static void note_answers(struct chain_probe *p, uint64_t now_us)
+/* In the order of the hops: a clock is judged by what those before it told. Return: whether there
+ * was something new. */
+static bool note_answers(struct chain_probe *p, uint64_t now_us)
 {
+	bool is_news = false;
 	uint64_t wall_us = chain_answers_wall_us();
 	for (unsigned i = 1; i <= p->n_hops; i++) {
 		const struct wire_response *response = chain_echo_response(p->echo, i);
-		if (response != NULL && p->answers.hops[i - 1].at_us == 0)
-			chain_answers_set(&p->answers, i - 1, response,
-				chain_echo_has_clock(p->echo, i), now_us, wall_us);
+		if (response == NULL || p->answers.hops[i - 1].at_us != 0)
+			continue;
+		is_news = true;
+		chain_answers_set(&p->answers, i - 1, response, chain_echo_has_clock(p->echo, i),
+			now_us, wall_us);
 	}
+	return is_news;
+}
+
+/* A middle hop speaks alone when what came from behind it was too long to go in one datagram, and
+ * then that is on its way; or when the next hop's host refused what it sent there. */
+static void wait_briefly(struct chain_probe *p)
+{
+	uint32_t ms = left_ms(p);
+	loop_timer_start(loop_of(p), &p->deadline, ms < ALONE_MS ? ms : ALONE_MS, on_timer);
 }
 
 static void on_packet(uint8_t *data, size_t len, void *owner)
@@ -201,7 +220,9 @@ static void on_packet(uint8_t *data, size_t len, void *owner)
 	if (p->is_failed)
 		return;
 	enum chain_echo_step step = chain_echo_feed(p->echo, bytes_of(data, len));
-	note_answers(p, now_us);
+	bool is_news = note_answers(p, now_us);
+	if (step == CHAIN_ECHO_MORE && is_news)
+		wait_briefly(p);
 	if (step == CHAIN_ECHO_MORE)
 		return;
 	struct chain_error error = *chain_echo_error(p->echo);

@@ -14,7 +14,9 @@ struct chain_probe_options {
 	size_t n_hops;             /* 1..n: ECHO at this hop; 0: all, to @target */
 	const struct addr *target; /* copied */
 	bool is_udp;
-	uint32_t timeout_ms; /* of the whole; 0 = the protocol's deadlines; over UDP: 10 s */
+	uint32_t timeout_ms; /* of the whole; 0 = the protocol's deadlines; over UDP: 10 s, and 1 s
+				more after a middle hop spoke for itself: the next one's port is
+				closed, most likely */
 };
 /** chain_probe_fn - @error is NULL if the whole prefix answered. Both are borrowed. */
 typedef void chain_probe_fn(const struct chain_error *error, const struct chain_answers *answers,

@@ -175,6 +175,9 @@ Test(probe, a_dead_middle_hop_is_named, .timeout = 60)
 		cr_expect_eq(heard.error.code, ERR_TIMEOUT);
 		cr_expect_eq(heard.error.hop, 2, "%d", heard.error.hop);
 		cr_expect_geq(heard.total_us, 290000);
+		probe_within(&hops, n, true, 4500, &heard);
+		cr_expect_eq(heard.error.hop, 2);
+		cr_expect(heard.total_us >= 990000 && heard.total_us < 2000000, "soon");
 	}
 	hops_close(&hops);
 }
