@@ -284,6 +284,19 @@ class Examples(unittest.TestCase):
                 self.assertGreater(len(found), 5)
                 self.assertLessEqual(found, told)
 
+    def test_servers_check_with_json(self):
+        for name in ("access", "hop"):
+            self.write("wrong.json", '{ "lisen": [] }')
+            done = run(program(name), "check", "--json", self.world.path("wrong.json"))
+            self.assertEqual((done.returncode, done.stderr), (3, ""))
+            first = next(error for error in json.loads(done.stdout) if "lisen" in error["message"])
+            self.assertEqual((first["line"], first["column"], first["pointer"]), (1, 3, "/lisen"))
+            self.assertLessEqual(set(first), set(manual.plain(manual.sections(f"{name}.1")["COMMANDS"]).replace(
+                ",", " ").replace(".", " ").split()))
+        self.make_keys()
+        self.write("hop.json", manual.blocks("hop.json.5")[0])
+        self.assertEqual(json.loads(output(program("hop"), "check", "--json", self.world.path("hop.json"))), [])
+
     def keys(self, node):
         """Names of members at any depth; of what mtr has, mtr's manual tells."""
         if isinstance(node, list):
