@@ -102,6 +102,19 @@ Test(probe, each_prefix_answers_over_tcp_and_udp, .timeout = 60)
 	hops_close(&hops);
 }
 
+/* All S together are too long for one datagram: those of the first hops come ahead. */
+Test(probe, a_long_chain_answers_in_parts, .timeout = 60)
+{
+	struct hops hops;
+	struct heard heard;
+	hops_open(&hops, HOPS_MAX);
+	for (int is_udp = 0; is_udp < 2; is_udp++) {
+		probe(&hops, HOPS_MAX, is_udp, &heard);
+		check_answers(&hops, &heard, HOPS_MAX, is_udp);
+	}
+	hops_close(&hops);
+}
+
 static void on_accept(struct stream *s, const union addr_sock *peer, void *owner)
 {
 	(void)peer;

@@ -8,7 +8,7 @@
 #include "common/listener.h"
 #include "hop/datagram.h"
 
-#define HOPS_MAX 4
+#define HOPS_MAX 16
 
 struct hops_hop {
 	struct hop_options options;
