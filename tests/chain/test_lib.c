@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define WAIT_MS 5000
@@ -23,6 +24,7 @@ struct world {
 	struct poll echo;
 	bool resets; /* the origin does, after the first byte */
 	bool has_origin_ended;
+	struct stream *origin_stream; /* the last one */
 	unsigned n_client_closed;
 	bool is_closed;
 };
@@ -63,6 +65,7 @@ static void on_origin(struct stream *s, enum stream_event event, struct bytes da
 static void on_accept(struct stream *s, const union addr_sock *peer, void *owner)
 {
 	(void)peer;
+	((struct world *)owner)->origin_stream = s;
 	stream_own(s, on_origin, owner);
 	stream_read_start(s);
 }
@@ -479,6 +482,43 @@ Test(lib, a_stream_that_breaks_says_how, .timeout = 30)
 	}
 }
 
+/* A chain file's "idle" holds for the library, too. What comes afterwards is nobody's. */
+Test(lib, an_idle_stream_fails, .timeout = 30)
+{
+	struct world w;
+	struct talk t = { 0 };
+	char key[HOPCHAIN_KEY_TEXT], path[] = "/tmp/hopchain-test-XXXXXX";
+	set_up(&w, 1);
+	key_text(1, key);
+	FILE *f = fdopen(mkstemp(path), "w");
+	cr_assert_not_null(f);
+	fprintf(f,
+		"{ \"hops\": [ { \"addr\": \"%s\", \"key\": \"%s\" } ],\n"
+		"  \"timeouts\": { \"idle\": \"1s\" } }\n",
+		hopchain_chain_hop_address(w.chain, 1), key);
+	fclose(f);
+	close_client(&w);
+	cr_assert(wait_for(&w, &w.is_closed));
+	hopchain_chain_free(w.chain);
+	w.is_closed = false;
+	w.n_client_closed = 0;
+	cr_assert_eq(hopchain_chain_read(path, &w.chain, NULL), 0);
+	unlink(path);
+	cr_assert_eq(hopchain_client_open(&w.uv, w.chain, &w.client), 0);
+	cr_assert_eq(start(&w, &t, w.target), 0);
+	cr_assert(wait_for(&w, &t.is_connected));
+	read_start(&t);
+	cr_assert(wait_for(&w, &t.has_failed));
+	cr_expect_eq(t.error.stage, HOPCHAIN_PAYLOAD);
+	cr_expect_geq(t.error.elapsed_ms, 1000);
+	stream_write(w.origin_stream, bytes_of("late", 4));
+	for (int i = 0; i < 50; i++)
+		turn(&w);
+	cr_expect_str_eq(t.events, "CF");
+	end(&t);
+	tear_down(&w);
+}
+
 Test(lib, a_reader_that_pauses_holds_the_writer_back, .timeout = 60)
 {
 	static char block[64 * 1024];
@@ -627,7 +667,8 @@ Test(lib, a_flow_may_end_inside_its_events, .timeout = 60)
 		set_up(&w, 2);
 		open_flow(&w, &p, i < 2 ? w.udp_target : "127.0.0.1:1");
 		for (int k = 0; k < 500 && !p.is_closed; k++) {
-			(void)hopchain_flow_send(p.flow, "ping", 4);
+			for (int n = 0; n < 10; n++) /* answered at once, too */
+				(void)hopchain_flow_send(p.flow, "ping", 4);
 			for (int n = 0; n < 5 && !p.is_closed; n++)
 				turn(&w);
 		}
