@@ -74,7 +74,7 @@ void cli_json_end_array(struct cli_json *json)
 /* One character of ASCII. */
 static void put_ascii(FILE *to, unsigned char c)
 {
-	static const char named[] = "b\bf\fn\nr\rt\t";
+	static const unsigned char named[] = "b\bf\fn\nr\rt\t";
 	for (size_t i = 0; i + 1 < sizeof named; i += 2) {
 		if (c == named[i + 1]) {
 			fprintf(to, "\\%c", named[i]);
@@ -100,7 +100,7 @@ static void put_text(FILE *to, const char *text)
 		else if (n == 1)
 			put_ascii(to, *at);
 		else
-			fwrite(at, 1, n, to);
+			(void)fwrite(at, 1, n, to);
 		n = n == 0 ? 1 : n;
 		at += n;
 		left -= n;

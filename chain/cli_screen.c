@@ -87,11 +87,11 @@ static void draw(struct cli_screen *screen)
 	if (to == NULL)
 		return;
 	screen->events.draw(width, to, screen->events.owner);
-	fclose(to);
+	(void)fclose(to);
 	to = page != NULL ? open_memstream(&frame, &frame_len) : NULL;
 	if (to != NULL) {
 		print_frame(screen, page, height, to);
-		fclose(to);
+		(void)fclose(to);
 		write_all(frame, frame_len);
 	}
 	free(page);

@@ -164,7 +164,7 @@ static void put_headings(const struct layout *layout, FILE *to)
 	for (unsigned c = 0; c < CLI_N_COLUMNS; c++) {
 		if (!(layout->columns & CLI_COLUMN_BIT(c)))
 			continue;
-		strcpy(text, columns[c].heading);
+		snprintf(text, sizeof text, "%s", columns[c].heading);
 		put(layout, c, text, PAINT_BOLD, &owed, to);
 	}
 	fputc('\n', to);

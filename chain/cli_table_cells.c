@@ -22,6 +22,12 @@ static bool is_target(const struct cli_table *table, size_t i)
 	return table->rows[i].hop > table->n_hops;
 }
 
+static void print_none(char *to)
+{
+	to[0] = '-';
+	to[1] = '\0';
+}
+
 /* At most five columns up to 99,999 ms. */
 static void print_ms(const struct cli_table *table, double us, char *to)
 {
@@ -91,13 +97,11 @@ static void note_way(const struct hopchain_row *row, unsigned columns, char *to)
 
 static void note_hop(const struct hopchain_row *row, unsigned columns, char *to)
 {
-	char text[64];
 	int64_t offset = row->clock_offset_ms;
 	if (row->has_clock && !(columns & CLI_COLUMN_BIT(CLI_CLOCK)) &&
 		(offset >= CLOCK_TELL_MS || offset <= -CLOCK_TELL_MS)) {
-		strcpy(text, "clock ");
-		print_clock(offset, text + 6, sizeof text - 6);
-		add(to, text);
+		add(to, "clock ");
+		print_clock(offset, to + strlen(to), CLI_CELL_MAX - strlen(to));
 	}
 	if (row->software != NULL && !(columns & CLI_COLUMN_BIT(CLI_SOFTWARE)))
 		add(to, row->software);
@@ -133,7 +137,7 @@ static void print_time(
 	if (row->has_times)
 		print_ms(table, values[c], to);
 	else
-		strcpy(to, "-");
+		print_none(to);
 }
 
 /* Columns whose text is a time of the row's own share. */
@@ -141,7 +145,7 @@ static void print_own(const struct cli_table *table, size_t i, enum cli_column c
 {
 	const struct hopchain_row *row = &table->rows[i];
 	double dial = (double)row->resolve_us + row->connect_us;
-	strcpy(to, "-");
+	print_none(to);
 	if (!row->has_times)
 		return;
 	if (c == CLI_OWN && row->has_own)
@@ -159,7 +163,7 @@ static void print_own(const struct cli_table *table, size_t i, enum cli_column c
 static void print_number(const struct cli_table *table, size_t i, bool is_utf8, char *to)
 {
 	if (is_target(table, i))
-		strcpy(to, is_utf8 ? "\xe2\x86\x92" : ">");
+		snprintf(to, CLI_CELL_MAX, "%s", is_utf8 ? "\xe2\x86\x92" : ">");
 	else
 		snprintf(to, CLI_CELL_MAX, "%u", table->rows[i].hop);
 }
@@ -168,7 +172,7 @@ static void print_loss(const struct hopchain_row *row, char *to)
 {
 	double loss = row->n_sent > 0 ? 100.0 * (double)row->n_lost / (double)row->n_sent : 0;
 	if (row->n_sent == 0)
-		strcpy(to, "-");
+		print_none(to);
 	else
 		snprintf(to, CLI_CELL_MAX, "%.1f%%", loss);
 }
