@@ -315,6 +315,15 @@ class Idle(Case):
         process.stdout.close()
         self.ended(process, 141)
 
+    def test_the_output_was_paused_once(self):
+        size = 8 * MIB
+        process = self.start(self.world.origin(lambda c: (c.sendall(b"x" * size), receive_all(c))).addr)
+        got = len(process.stdout.read(1))
+        self.rests(process, "the reader does not read")
+        while got < size:
+            got += len(process.stdout.read(65536))
+        self.rests(process, "all is read")
+
     def test_the_other_end_has_ended(self):
         process = self.start(self.world.origin(lambda c: (c.shutdown(socket.SHUT_WR), receive_all(c))).addr)
         self.assertEqual(process.stdout.read(), b"")
@@ -433,29 +442,43 @@ class Kinds(Case):
                 process.kill()
                 process.wait()
 
-    def test_without_a_description_of_its_own(self):
-        """Where /proc cannot be used (a pipe of another user), only what is ready is read and written."""
-        origin = self.world.origin(echo)
-        data = pattern(2 * MIB, 7)
+    def of_another_user(self):
+        """What makes run_connect() and start() one that cannot open our pipes: only what is ready is read and written."""
         uid = 65534
+        if os.getuid() != 0:
+            self.skipTest("needs root")
 
         def other_user():
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
 
-        if os.getuid() != 0:
-            self.skipTest("needs root")
-        folder = pathlib.Path(self.chain).parent
-        os.chmod(folder, 0o755)
+        try:
+            subprocess.run([program("chain"), "version"], preexec_fn=other_user, capture_output=True, check=True)
+        except PermissionError:
+            self.skipTest("the build folder is closed to others")
+        os.chmod(pathlib.Path(self.chain).parent, 0o755)
         for hop in self.hops:
             os.chown(hop.key, uid, uid)
         self.addCleanup(lambda: [os.chown(hop.key, 0, 0) for hop in self.hops])
-        try:
-            rc, out, err = self.run_connect(origin.addr, data=data, preexec_fn=other_user)
-        except PermissionError:
-            self.skipTest("the build folder is closed to others")
+        return other_user
+
+    def test_without_a_description_of_its_own(self):
+        other_user = self.of_another_user()
+        origin = self.world.origin(echo)
+        data = pattern(2 * MIB, 7)
+        rc, out, err = self.run_connect(origin.addr, data=data, preexec_fn=other_user)
         self.assertEqual((rc, err, digest(out)), (0, "", digest(data)))
+
+    def test_a_slow_reader_without_a_description_of_its_own(self):
+        """No write waits: signals are still served."""
+        other_user = self.of_another_user()
+        process = self.start(self.world.origin(lambda c: c.sendall(b"x" * 32 * MIB)).addr, preexec_fn=other_user)
+        process.stdout.read(1)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGUSR1)
+        self.assertTrue(select.select([process.stderr], [], [], 5)[0], "it answers while its output is full")
+        self.assertIn(b"received", process.stderr.readline())
 
     def test_outputs_that_fail(self):
         origin = self.world.origin(echo)
@@ -565,6 +588,21 @@ class Failures(Case):
         self.assertRegex(process.stderr.read().decode(), r"^chain: lost after \d+ ms: .*\n$")
         self.assertLess(len(got), len(data))
         self.assertEqual(digest(got), digest(data[:len(got)]))
+
+    def test_9_what_waits_for_a_slow_reader_is_not_lost(self):
+        world = World()
+        self.addCleanup(world.close)
+        hops = world.hops(3)
+        process = self.start("-v", self.world.origin(lambda c: c.sendall(b"x" * 64 * MIB)).addr, chain=world.chain(hops))
+        self.assertIn(b"connected", process.stderr.readline())
+        got = len(process.stdout.read(1))
+        time.sleep(0.3)
+        hops[1].signal(signal.SIGKILL)
+        self.assertRegex(process.stderr.readline().decode(), r"^chain: lost after ")
+        self.assertIsNone(process.poll(), "there is something to write")
+        got += len(read_fd(process.stdout.fileno()))
+        self.assertEqual(process.wait(20), 9)
+        self.assertIn("received %d bytes" % got, process.stderr.read().decode())
 
     def test_a_failure_reads_nothing(self):
         """What waits in stdin is still there for whoever tries next."""
@@ -815,6 +853,21 @@ class Datagrams(Case):
         self.assertGreaterEqual(time.monotonic() - begin, 0.3)
         self.assertLess(time.monotonic() - begin, 2)
         self.assertEqual(origin.count(), 1)
+
+    def test_wait_begins_anew_with_each_answer(self):
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(("127.0.0.1", 0))
+
+        def answer():
+            _, peer = server.recvfrom(100)
+            for i in range(4):
+                server.sendto(b"%d" % i, peer)
+                time.sleep(0.3)
+
+        threading.Thread(target=answer, daemon=True).start()
+        addr = "127.0.0.1:%d" % server.getsockname()[1]
+        self.assertEqual(self.run_connect("-u", "-w", "600ms", addr, data=b"x"), (0, b"0123", ""))
 
     def test_verbose(self):
         origin = self.world.udp_origin()
