@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import World, echo, program, until  # noqa: E402
 from terminal import ENTER, LEAVE, Terminal  # noqa: E402
 
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 DELAY_MS = 40.0
 SLACK_MS = 15.0  # two busy cores
 
@@ -95,6 +96,28 @@ class Rows(Case):
             self.assertTrue(hub["software"].startswith("hopchain "))
             self.assertLess(abs(hub["clock_offset_ms"]), 1000)
         self.assertIn(hubs[3]["cipher"], ("aes-256-gcm", "aes-128-gcm", "chacha20-poly1305"))
+
+    def test_a_name_shows_the_address_that_was_chosen(self):
+        hops = self.world.hops(2)
+        chain = self.named([("localhost:%d" % hop.port(), hop.key) for hop in hops])
+        for hub, hop in zip(self.trace(chain), hops):
+            self.assertEqual(hub["address"], "localhost:%d" % hop.port())
+            self.assertIn(hub["dialled"], ("127.0.0.1:%d" % hop.port(), "[::1]:%d" % hop.port()))
+        text = self.tool("trace", "--chain", chain, "-c", "1")
+        for hop in hops:
+            self.assertRegex(text, r"(?m)^ [12]  (127\.0\.0\.1|\[::1\]):%d, " % hop.port())
+
+    @unittest.skipUnless(os.path.exists(FAKETIME), "needs libfaketime")
+    def test_a_clock_that_is_wrong_is_a_note(self):
+        hops = self.world.hops(1)
+        hops.append(self.world.hop(self.world.key(), env={
+            "LD_PRELOAD": FAKETIME, "FAKETIME": "+7s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}))
+        chain = self.world.chain(hops)
+        offset = self.trace(chain)[1]["clock_offset_ms"]
+        self.assertLess(abs(offset - 7000), 500)
+        self.assertRegex(self.tool("trace", "--chain", chain, "-c", "1"), r"clock \+[67]\.\d s")
+        self.tool("ping", "--chain", chain, "-c", "1")
+        self.assertIn("warning: this machine is 7 s behind hop 2", self.errors)
 
     def check_delay(self, chain, *argv):
         hubs = self.trace(chain, *argv)
