@@ -18,7 +18,7 @@ import xml.etree.ElementTree as xml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = "/usr/bin/python3"
-LIBRARIES = ("config/libconfig.a", "access/libaccess.a", "hop/libhop.a", "chain/libchain.a", "chain/libwire.a",
+LIBRARIES = ("config/libclient.a", "config/libconfig.a", "access/libaccess.a", "hop/libhop.a", "chain/libchain.a", "chain/libwire.a",
              "common/libcommon.a")
 PACKAGES = ("libuv", "libcjson", "libsodium", "libcrypto", "libcares")
 TSAN_SECONDS = 120
