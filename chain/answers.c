@@ -3,14 +3,6 @@
 #include "chain/wire_response.h"
 
 #include <assert.h>
-#include <time.h>
-
-uint64_t chain_answers_wall_us(void)
-{
-	struct timespec t;
-	(void)!timespec_get(&t, TIME_UTC);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* By the connects of every link up to hop @i + 1. UINT64_MAX: one of them did not tell. */
 static uint64_t by_connects(const struct chain_answers *a, size_t i)

@@ -42,7 +42,5 @@ struct wire_response;
  * connects known by half a round trip and what the hops took to think. */
 void chain_answers_set(struct chain_answers *answers, size_t i,
 	const struct wire_response *response, bool has_clock, uint64_t now_us, uint64_t wall_us);
-/** chain_answers_wall_us() - unix time now in us, not that of the last tick. */
-uint64_t chain_answers_wall_us(void);
 
 #endif

@@ -10,8 +10,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define HOPS_MAX      16
-#define CLOCK_WARN_MS 5000
+#define HOPS_MAX       16
+#define CLOCK_WARN_MS  5000
+#define CLOCK_BEHIND_S 30 /* a hop takes headers this old, and … */
+#define CLOCK_AHEAD_S  10 /* … this far from its future (docs/protocol.md 2.12) */
 
 bool cli_chain_take(const struct cli *cli, struct cli_chain_flags *flags, const char *name,
 	const char *argument, bool *ret_is_good)
@@ -191,10 +193,10 @@ void cli_chain_warn_clocks(const struct hopchain_answer *answers, size_t n)
 		if (!answers[i].has_clock || size < CLOCK_WARN_MS)
 			continue;
 		fprintf(stderr,
-			"chain: warning: this machine is %lld s %s hop %u (refused from 30 s); "
+			"chain: warning: this machine is %lld s %s hop %u (refused from %d s); "
 			"hint: timedatectl set-ntp true\n",
 			(long long)((size + 500) / 1000), offset > 0 ? "behind" : "ahead of",
-			answers[i].hop);
+			answers[i].hop, offset > 0 ? CLOCK_BEHIND_S : CLOCK_AHEAD_S);
 	}
 }
 

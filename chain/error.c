@@ -208,7 +208,7 @@ static void print_status(struct text *t, const struct chain_error *e)
 	char address[ADDR_TEXT_MAX];
 	const struct wire_status_row *row = wire_status_find(e->status);
 	const char *detail = wire_detail_text(e->status, e->detail);
-	if (e->status >= STATUS_DENIED_POLICY && e->status <= STATUS_DENIED_CMD) {
+	if (e->status >= STATUS_DENIED_POLICY && e->status <= STATUS_DENIED_PORT) {
 		print_denied(t, e);
 		return;
 	}

@@ -193,7 +193,7 @@ static void on_refused(int error, void *owner)
 static bool note_answers(struct chain_probe *p, uint64_t now_us)
 {
 	bool is_news = false;
-	uint64_t wall_us = chain_answers_wall_us();
+	uint64_t wall_us = loop_wall_us();
 	for (unsigned i = 1; i <= p->n_hops; i++) {
 		const struct wire_response *response = chain_echo_response(p->echo, i);
 		if (response == NULL || p->answers.hops[i - 1].at_us != 0)

@@ -158,7 +158,7 @@ static size_t n_answered(const struct chain_session *s, enum chain_open_step ste
 static void note_answers(struct chain_session *s, enum chain_open_step step, uint64_t now_us)
 {
 	size_t n = n_answered(s, step);
-	uint64_t wall_us = chain_answers_wall_us();
+	uint64_t wall_us = loop_wall_us();
 	if (s->answers == NULL)
 		return;
 	for (size_t i = s->answers->n_answers; i < n; i++)

@@ -51,6 +51,8 @@ uint64_t loop_now_ms(const struct loop *loop);
 uint64_t loop_clock_us(void);
 /** loop_wall_ms() - CLOCK_REALTIME, unix ms, at most one tick of the kernel (10 ms) old. */
 uint64_t loop_wall_ms(void);
+/** loop_wall_us() - CLOCK_REALTIME now, unix us; for what somebody compares with his own clock. */
+uint64_t loop_wall_us(void);
 
 /* Timers: after @delay_ms from now. */
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn);

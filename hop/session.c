@@ -183,7 +183,7 @@ static bool seal_reply(struct hop_session *s, struct hop_reply *reply)
 {
 	const struct opening *o = s->opening;
 	const uint8_t *public = o->pair != NULL ? wire_pair_public(o->pair) : NULL;
-	if (hop_reply_seal(reply, &o->header, public, loop_wall_ms()) == 0)
+	if (hop_reply_seal(reply, &o->header, public, loop_wall_us() / 1000) == 0)
 		return true;
 	end_early(s, "local");
 	return false;

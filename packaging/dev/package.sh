@@ -20,5 +20,5 @@ dpkg-buildpackage -b -us -uc >"$out/build.log" 2>&1 || {
 }
 rm -f "$out"/*.deb
 cp "$work"/*.deb "$out/"
-if command -v lintian >/dev/null; then lintian --allow-root --fail-on error --suppress-tags no-manual-page,initial-upload-closes-no-bugs "$out"/*hopchain*_*.deb; fi
+if command -v lintian >/dev/null; then lintian --allow-root --fail-on error --suppress-tags initial-upload-closes-no-bugs "$out"/*hopchain*_*.deb; fi
 ls -l "$out"/*.deb
