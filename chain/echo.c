@@ -118,6 +118,7 @@ static struct chain_error error_at(const struct chain_echo *e, size_t i, int cod
 		.hop = (uint8_t)(i + 1),
 		.n_hops = (uint8_t)e->spec->n_hops,
 		.stage = CHAIN_ANSWER,
+		.is_udp = true,
 		.code = code,
 		.address = e->spec->hops[i].addr,
 		.connect_us = i > 0 ? e->hops[i - 1].response.connect_us : 0,

@@ -150,13 +150,20 @@ static void print_answer(struct text *t, const struct chain_error *e)
 			kind_of_server(e->seen));
 		return;
 	}
-	if (e->hop > 1) {
+	if (e->is_udp && e->code == ERR_TIMEOUT) {
+		add(t,
+			"no datagram of hop %u came back within %" PRIu32
+			" ms: UDP is lost on the way, wrong key, clock more than 30 s off, or not "
+			"one of ours",
+			e->hop, e->elapsed_ms);
+	} else if (e->hop > 1) {
 		add(t, "hop %u connected in ", e->hop - 1u);
 		add_ms(t, e->connect_us);
+		print_silence(t, e);
 	} else {
 		add(t, "connected");
+		print_silence(t, e);
 	}
-	print_silence(t, e);
 	if (e->clock_skew_ms >= 5000 || e->clock_skew_ms <= -5000)
 		add(t, "; the clock here is %" PRId64 " s %s that of hop %u",
 			(e->clock_skew_ms > 0 ? e->clock_skew_ms : -e->clock_skew_ms) / 1000,

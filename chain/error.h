@@ -6,6 +6,7 @@
  */
 #include "common/addr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,9 @@ struct chain_error {
 			resolve here */
 	uint8_t n_hops;
 	enum chain_stage stage;
-	int code;               /* STATUS: 0; else a negative value of err.h */
+	bool is_udp; /* ANSWER: over datagrams, where nobody is connected and what is lost is
+			silence */
+	int code;    /* STATUS: 0; else a negative value of err.h */
 	uint8_t status, detail; /* STATUS: of protocol.md 2.6 */
 	uint32_t elapsed_ms;    /* from the start of the attempt */
 	uint32_t connect_us; /* ANSWER, hop > 1: what hop - 1 said about its connect to this hop */

@@ -27,6 +27,7 @@ static struct chain_error error_at(const struct flow_client *f, size_t i, int co
 	return (struct chain_error){
 		.hop = (uint8_t)(i + 1),
 		.stage = CHAIN_ANSWER,
+		.is_udp = true,
 		.code = code,
 		.address = f->spec->hops[i].addr,
 		.connect_us = i > 0 ? f->hops[i - 1].connect_us : 0,

@@ -127,6 +127,18 @@ static void plan(struct chain_trace *t)
 		wake_in(t, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
+/* Over datagrams silence is blamed on the first hop. Where the hop before this row has answered for
+ * itself in the same round, it is this row's. */
+static void blame(struct chain_trace *t, size_t i, struct chain_error *error)
+{
+	const struct chain_spec *spec = chain_client_spec(t->client);
+	if (!error->is_udp || error->stage != CHAIN_ANSWER || i == 0 || i >= spec->n_hops ||
+		error->hop > i || !t->steps[i - 1].has_answer)
+		return;
+	error->hop = (uint8_t)(i + 1);
+	error->address = spec->hops[i].addr;
+}
+
 static void on_probe(const struct chain_error *error, const struct chain_answers *answers,
 	uint64_t total_us, void *owner)
 {
@@ -140,6 +152,7 @@ static void on_probe(const struct chain_error *error, const struct chain_answers
 	row->has_error = error != NULL;
 	if (error != NULL) {
 		row->error = *error;
+		blame(t, i, &row->error);
 		row->total.n_lost++;
 	} else {
 		row->has_answer = true;
