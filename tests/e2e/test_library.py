@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD_DIR = pathlib.Path(os.path.realpath(program("chain"))).parents[1]
 HEADER = ROOT / "chain" / "hopchain.h"
 EXAMPLES = ROOT / "docs" / "examples"
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 MIB = 1 << 20
 
 
@@ -195,6 +196,15 @@ class Examples(unittest.TestCase):
         done = self.run_it(self.fetch, self.world.chain(self.world.hops(2)), "127.0.0.1:1")
         self.assertEqual(done.returncode, 8)
         self.assertRegex(done.stderr.decode(), r"^fetch: hop 2 .*127.0.0.1:1.*refused.*\n$")
+
+    @unittest.skipUnless(os.path.exists(FAKETIME), "needs libfaketime")
+    def test_the_library_writes_nothing(self):
+        """A hop whose clock differs is a warning in the log of a server: a library has none. Programs read it from the
+        answers."""
+        fake = {"LD_PRELOAD": FAKETIME, "FAKETIME": "-8s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        hop = self.world.hop(self.world.key(), env=fake)
+        done = self.run_it(self.fetch, self.world.chain([hop]), self.http(b"body").addr)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"body", b""))
 
     def test_a_bad_chain_is_reported(self):
         path = self.world.path("bad.json")
