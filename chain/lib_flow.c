@@ -4,11 +4,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#define REST_MS 5000 /* quiet for so long: a flow lets go of what it can make again */
+
 struct hopchain_flow {
 	struct lib_item item;
 	hopchain_flow_fn *fn;
 	void *owner;
 	struct chain_datagram *datagram;
+	uint64_t moved_ms;
 	bool is_closing;
 	struct lib_error error;
 };
@@ -20,8 +23,24 @@ static void emit(
 		f->fn(f, event, data, len, f->owner);
 }
 
+static void note_move(struct hopchain_flow *f)
+{
+	f->moved_ms = loop_now_ms(f->item.client->loop);
+	lib_client_watch(f->item.client);
+}
+
+static bool on_tick(struct lib_item *item, uint64_t now_ms)
+{
+	struct hopchain_flow *f = (struct hopchain_flow *)item;
+	if (!f->is_closing && now_ms - f->moved_ms < REST_MS)
+		return true;
+	chain_datagram_rest(f->datagram);
+	return false;
+}
+
 static void deliver(struct bytes data, void *owner)
 {
+	note_move(owner);
 	emit(owner, HOPCHAIN_FLOW_DATAGRAM, data.ptr, data.len);
 }
 
@@ -70,7 +89,7 @@ static int start(struct hopchain_flow *f, struct hopchain_client *client, const 
 int hopchain_flow_open(struct hopchain_client *client, const char *target, hopchain_flow_fn *fn,
 	void *owner, struct hopchain_flow **ret)
 {
-	static const struct lib_item_ops ops = { .drop = drop };
+	static const struct lib_item_ops ops = { .drop = drop, .tick = on_tick };
 	struct addr addr;
 	int error = lib_target(client->chain, target, &addr);
 	if (error == 0 && client->is_closing)
@@ -98,6 +117,7 @@ int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len)
 		return ERR_PIPE;
 	if (len > UDP_PAYLOAD_MAX)
 		return -EMSGSIZE;
+	note_move(flow);
 	switch (chain_datagram_send(flow->datagram, bytes_of(data, len))) {
 	case FLOW_CLIENT_SENT:
 		return 0;

@@ -642,6 +642,25 @@ Test(lib, datagrams_go_there_and_back, .timeout = 60)
 	}
 }
 
+/* After a while a flow lets go of what it can make again. */
+Test(lib, a_quiet_flow_wakes_up, .timeout = 30)
+{
+	struct world w;
+	struct ping p = { 0 };
+	set_up(&w, 2);
+	open_flow(&w, &p, w.udp_target);
+	for (int i = 0; i < 2; i++) {
+		p.is_heard = false;
+		cr_assert_eq(hopchain_flow_send(p.flow, "ping", 4), 0);
+		cr_expect(wait_for(&w, &p.is_heard));
+		uint64_t end_us = loop_clock_us() + 6500 * 1000;
+		while (i == 0 && loop_clock_us() < end_us)
+			turn(&w);
+	}
+	close_flow(&p);
+	tear_down(&w);
+}
+
 Test(lib, a_closed_port_is_a_hint, .timeout = 30)
 {
 	struct world w;
