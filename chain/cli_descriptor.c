@@ -48,6 +48,7 @@ void cli_descriptor_init(struct cli_descriptor *d, int fd, bool is_output)
 		d->kind = CLI_DESCRIPTOR_SOCKET;
 		return;
 	}
+	d->is_terminal = isatty(fd);
 	int own = reopen(fd, status.st_mode, is_output ? O_WRONLY : O_RDONLY);
 	if (own < 0)
 		return;
@@ -66,7 +67,8 @@ void cli_descriptor_deinit(struct cli_descriptor *d)
 static bool is_ready(const struct cli_descriptor *d, short events)
 {
 	struct pollfd p = { .fd = d->fd, .events = events };
-	return d->kind != CLI_DESCRIPTOR_SHARED || poll(&p, 1, 0) != 0;
+	bool is_asked = d->kind == CLI_DESCRIPTOR_SHARED || d->is_terminal;
+	return !is_asked || poll(&p, 1, 0) != 0;
 }
 
 ssize_t cli_descriptor_take(const struct cli_descriptor *d, void *to, size_t size)

@@ -22,6 +22,9 @@ struct cli_descriptor {
 	int fd; /* what is used */
 	int shared_fd;
 	enum cli_descriptor_kind kind;
+	/* Asked before each call as well: who only tries to read one in the background is stopped
+	 * (SIGTTIN). */
+	bool is_terminal;
 };
 
 /** cli_descriptor_guard() - descriptors 0, 1 and 2 exist from here on: a missing one reads as

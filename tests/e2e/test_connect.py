@@ -418,6 +418,28 @@ class Kinds(Case):
         self.assertEqual(os.read(master, 100), b"two\n")
         self.ended(process, 0)
 
+    def test_a_terminal_in_the_background(self):
+        """Not stopped by reading what nobody has typed."""
+        release = threading.Event()
+
+        def handler(connection):
+            time.sleep(0.3)
+            connection.sendall(b"ready")
+            release.wait(20)
+
+        command = " ".join("'%s'" % word for word in self.argv(self.world.origin(handler).addr))
+        shell, master = pty.fork()
+        if shell == 0:
+            os.execvp("sh", ["sh", "-c", "set -m; %s & echo job=$!; wait" % command])
+        self.addCleanup(os.close, master)
+        seen = b""
+        while b"ready" not in seen and select.select([master], [], [], 5)[0]:
+            seen += os.read(master, 1000)
+        os.kill(int(re.search(rb"job=(\d+)", seen).group(1)), signal.SIGKILL)
+        os.waitpid(shell, 0)
+        release.set()
+        self.assertIn(b"ready", seen)
+
     def test_nobody_else_sees_o_nonblock(self):
         origin = self.world.origin(echo)
         pipe_in, pipe_out = self.pipe(), self.pipe()
