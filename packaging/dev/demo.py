@@ -247,6 +247,28 @@ class Demo:
         self.expect(answer == DNS_ADDRESS, f"asked at {self.access_udp.address}, {N_HOPS} hops away, it says in "
                                            f"{1000 * elapsed:.1f} ms: {DNS_NAME} is {answer}")
 
+    def tool(self, *arguments, **more):
+        return subprocess.run([str(self.bin / "chain"), *arguments], cwd=self.folder, capture_output=True,
+                              timeout=PATIENCE_S, **more)
+
+    def see_into_the_chain(self):
+        self.step(f"without a server: printf 'GET /file …' | chain connect --chain chain.json {self.origin.address}")
+        request = f"GET /file HTTP/1.0\r\nHost: {self.origin.address}\r\n\r\n".encode()
+        done = self.tool("connect", "--chain", "chain.json", self.origin.address, input=request)
+        body = done.stdout.partition(b"\r\n\r\n")[2]
+        self.expect(done.returncode == 0 and body == self.origin.content,
+                    f"{len(body) >> 20} MiB on stdout, equal; status {done.returncode} {done.stderr.decode()}")
+        self.step(f"chain trace --report -c 3 -i 200ms --chain chain.json {self.origin.address}")
+        done = self.tool("trace", "--report", "-c", "3", "-i", "200ms", "--chain", "chain.json", self.origin.address,
+                         stdin=subprocess.DEVNULL)
+        rows = done.stdout.decode().splitlines()
+        for row in rows[:2 + N_HOPS + 1]:
+            print(f"     {row}", flush=True)
+        answered = [row for row in rows if " 0.0%" in row]
+        self.expect(done.returncode == 0 and len(answered) == N_HOPS + 1, "every hop and the target answered")
+        done = self.tool("trace", "--report", "-c", "1", "--udp", "--chain", "chain.json", stdin=subprocess.DEVNULL)
+        self.expect(done.stdout.decode().count(" 0.0%") == N_HOPS, "over datagrams, too (--udp)")
+
     def show_failures(self):
         self.step("a wrong key for hop 2 (and answers awaited for 1 s per hop instead of 10 s)")
         self.keygen("other.key")
@@ -302,6 +324,7 @@ class Demo:
 Running in {self.folder} until Ctrl-C. Try:
   curl http://{self.access.address}/file | sha256sum
   dig @127.0.0.1 -p {self.access_udp.address.rsplit(':', 1)[1]} {DNS_NAME}
+  chain trace --chain {self.folder}/chain.json
   tail -f {self.folder}/*.log
   kill {self.hops[1].process.pid}      # hop 2; then the first command again, and see access.log""", flush=True)
         try:
@@ -329,6 +352,7 @@ def main():
         demo.build_chain()
         demo.move_bytes()
         demo.ask_name_server()
+        demo.see_into_the_chain()
         demo.show_failures()
         if options.keep:
             demo.keep()
