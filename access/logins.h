@@ -1,0 +1,41 @@
+#ifndef ACCESS_LOGINS_H
+#define ACCESS_LOGINS_H
+/*
+ * Does: whether a name and a password belong together, without blocking the loop: hashes are
+ * checked on libuv's threads, and what was right is remembered for a while. Knows: names, argon2id
+ * texts (common/seal_password.h). Never knows: protocols, files.
+ */
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LOGINS_MAX         65536
+#define LOGINS_PENDING_MAX 64 /* checks under way or waiting, per worker; more: refused */
+#define LOGINS_REMEMBER_MS 300000
+
+/* One line of a users file. */
+struct login {
+	char *name;
+	char *hash; /* "$argon2id$…", as seal_password_hash() makes it */
+};
+
+struct loop;
+struct logins;
+/** logins_new() - of one worker; @list is borrowed until free. */
+NODISCARD int logins_new(
+	struct loop *loop, const struct login *list, size_t n_logins, struct logins **ret);
+/** logins_free() - waits for no thread: checks under way end by themselves. Their callbacks do not
+ * run. NULL ok. */
+void logins_free(struct logins *logins);
+
+struct login_check;
+typedef void login_check_fn(bool is_right, void *owner);
+/** logins_check() - copies both texts (wiped after). An unknown name takes as long as a wrong
+ * password. @fn runs once, never from inside, unless cancelled. Return: 0, ERR_NOMEM, ERR_AGAIN:
+ * LOGINS_PENDING_MAX are under way. */
+NODISCARD int logins_check(struct logins *logins, const char *name, const char *password,
+	login_check_fn *fn, void *owner, struct login_check **ret);
+void login_check_cancel(struct login_check *check);
+
+#endif
