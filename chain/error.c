@@ -76,6 +76,23 @@ const char *chain_stage_name(enum chain_stage stage)
 	return "?";
 }
 
+uint8_t chain_error_status(const struct chain_error *error)
+{
+	switch (error->stage) {
+	case CHAIN_RESOLVE:
+	case CHAIN_DIAL:
+	case CHAIN_ANSWER:
+		return status_of(error->code);
+	case CHAIN_STATUS:
+		return error->status != STATUS_OK ? error->status : STATUS_INTERNAL;
+	case CHAIN_PAYLOAD:
+		return STATUS_RESET;
+	case CHAIN_SETUP:
+		return STATUS_LOCAL;
+	}
+	return STATUS_INTERNAL;
+}
+
 const char *chain_error_slug(const struct chain_error *error)
 {
 	switch (error->stage) {

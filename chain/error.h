@@ -41,6 +41,9 @@ struct chain_error {
 /** chain_stage_name() - "resolve", "dial", "answer" … for the log. Static. */
 const char *chain_stage_name(enum chain_stage stage);
 
+/** chain_error_status() - the status (chain/wire_status.h) that says it best: a hop's own word, or
+ * what our own resolving, dialling and waiting would be called there. Never STATUS_OK. */
+uint8_t chain_error_status(const struct chain_error *error);
 /** chain_error_slug() - "no-answer", "not-a-hop", "refused", "denied-loopback" … one word for
  * scripts and logs. */
 const char *chain_error_slug(const struct chain_error *error);
