@@ -6,8 +6,10 @@
  */
 #include "access/options.h"
 #include "chain/session.h"
+#include "common/drain.h"
 #include "common/quota.h"
 #include "common/relay.h"
+#include "common/udp.h"
 
 struct access_session;
 
@@ -18,6 +20,8 @@ struct access_worker {
 	struct quota *connections;    /* shared by all workers */
 	struct source_quota *sources; /* shared by all workers */
 	struct relay_group *relays;
+	struct drain *drain; /* clients that were refused with an answer */
+	struct udp_io *io;
 	struct access_session *sessions;
 	unsigned i_worker;
 	uint32_t n_accepted; /* connections and flows: numbers them */
@@ -29,6 +33,7 @@ struct access_ingress {
 	struct access_worker *worker;
 	const struct access_listener *options;
 	struct chain_client *chain;
+	struct logins *logins; /* of a proxy with users; else NULL */
 	struct quota *connections;
 	struct source_quota *sources;
 };

@@ -4,6 +4,8 @@
  * Does: everything an access server can be told. Knows: units and defaults. Never knows: JSON,
  * flags.
  */
+#include "access/greeting.h"
+#include "access/logins.h"
 #include "chain/spec.h"
 #include "common/addr.h"
 #include "common/netset.h"
@@ -18,10 +20,15 @@ struct access_listener {
 	unsigned transports; /* ACCESS_TCP, ACCESS_UDP or both: on the same port */
 	char *name;          /* or NULL; owned */
 	struct addr addr;
-	struct addr to;                 /* target of every connection */
+	unsigned
+		protocols; /* GREETING_SOCKS | GREETING_HTTP: the client says where to; 0: to @to */
+	struct addr to;    /* target of every connection of a plain forward */
 	const struct chain_spec *chain; /* one of access_options.chains */
 	struct netset from;             /* sources served; empty = loopback and private */
 	bool is_open;                   /* any source, said explicitly */
+	bool needs_user;                /* of a proxy: only @users come in */
+	struct login *users;            /* owned */
+	size_t n_users;
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
 };

@@ -44,6 +44,7 @@ struct tcp {
 	bool has_ended;   /* EOF was delivered */
 	bool is_pulling;  /* DATA carries no bytes: the owner splices */
 	bool watches_hangup;
+	bool spares_input; /* … but not while bytes are unread before it */
 	bool wants_drained;
 	bool wants_shutdown, is_shut;
 	bool may_be_unacked;  /* bytes went out since all were known to be acknowledged */
@@ -224,6 +225,13 @@ static void on_writable(struct tcp *t)
 	emit(t, STREAM_DRAINED, NULL, 0);
 }
 
+static bool is_hangup_due(struct tcp *t)
+{
+	return t->state == TCP_IS_OPEN && t->has_hung_up && t->watches_hangup &&
+	       t->read_left == 0 && !t->has_ended &&
+	       !(t->spares_input && tcp_has_input(&t->stream) > 0);
+}
+
 static void on_poll(struct poll *poll, unsigned events)
 {
 	struct tcp *t = (struct tcp *)((char *)poll - offsetof(struct tcp, poll));
@@ -252,8 +260,7 @@ static void on_poll(struct poll *poll, unsigned events)
 		t->is_readable = !t->has_ended;
 	if (events & READY_OUT)
 		on_writable(t); /* may close @t */
-	if (t->state == TCP_IS_OPEN && t->has_hung_up && t->watches_hangup && t->read_left == 0 &&
-		!t->has_ended) {
+	if (is_hangup_due(t)) {
 		t->has_ended = true;
 		emit(t, STREAM_EOF, NULL, 0);
 		return;
@@ -554,19 +561,38 @@ void tcp_watch_hangup(struct stream *s, bool is_on)
 {
 	struct tcp *t = tcp_of(s);
 	t->watches_hangup = is_on;
+	t->spares_input = false;
 	if (is_on && t->has_hung_up && !t->has_ended)
 		poll_again(s->loop, &t->poll, READY_RDHUP);
 }
 
-bool tcp_peer(const struct stream *s, union addr_sock *ret)
+void tcp_watch_end(struct stream *s, bool is_on)
+{
+	tcp_watch_hangup(s, is_on);
+	tcp_of(s)->spares_input = is_on;
+}
+
+typedef int name_fn(int fd, struct sockaddr *ret, socklen_t *len);
+
+static bool ask_name(const struct stream *s, name_fn *ask, union addr_sock *ret)
 {
 	union addr_sock at;
 	socklen_t len = sizeof at;
-	if (getpeername(((const struct tcp *)s)->poll.fd, &at.any, &len) != 0)
+	if (ask(((const struct tcp *)s)->poll.fd, &at.any, &len) != 0)
 		return false;
 	addr_sock_unmap(&at);
 	*ret = at;
 	return true;
+}
+
+bool tcp_peer(const struct stream *s, union addr_sock *ret)
+{
+	return ask_name(s, getpeername, ret);
+}
+
+bool tcp_local(const struct stream *s, union addr_sock *ret)
+{
+	return ask_name(s, getsockname, ret);
 }
 
 void tcp_pull_start(struct stream *s)

@@ -31,11 +31,15 @@ int tcp_has_input(struct stream *s);
 /** tcp_watch_hangup() - while not reading: report the peer's FIN as EOF at once, although unread
  * bytes hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. */
 void tcp_watch_hangup(struct stream *s, bool is_on);
+/** tcp_watch_end() - the same, but a FIN behind unread bytes is no event: they can still be read,
+ * and EOF follows them. */
+void tcp_watch_end(struct stream *s, bool is_on);
 /** tcp_cut_on_death() - from now on the kernel resets the connection if this process dies
  * (SO_LINGER 0), so that a stream that was cut never looks like one that ended. stream_close()
  * still ends in order (decisions/0006). */
 void tcp_cut_on_death(struct stream *s);
 bool tcp_peer(const struct stream *s, union addr_sock *ret);
+bool tcp_local(const struct stream *s, union addr_sock *ret); /* our end, as the peer sees it */
 
 /*
  * Splicing (relay_splice.c only). tcp_pull_start(): from now on DATA carries no bytes and means
