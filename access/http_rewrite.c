@@ -1,0 +1,99 @@
+#include "access/http_rewrite.h"
+
+#include <strings.h>
+
+#define N(array) (sizeof array / sizeof array[0])
+
+static bool is_one_of(struct bytes word, const char *const *words, size_t n_words)
+{
+	for (size_t i = 0; i < n_words; i++) {
+		if (http_is_word(word, words[i]))
+			return true;
+	}
+	return false;
+}
+
+bool http_rewrite_check(const struct http_head *head)
+{
+	static const char *const needed[] = { "Host", "Content-Length", "Transfer-Encoding" };
+	const struct http_field *field = http_head_find(head, "Connection", 0);
+	while (field != NULL) {
+		struct bytes list = field->value, option;
+		while (http_list_next(&list, &option)) {
+			if (option.len > 0 && !http_is_token(option))
+				return false;
+			if (is_one_of(option, needed, N(needed)))
+				return false;
+		}
+		field = http_head_find(head, "Connection", (size_t)(field - head->fields) + 1);
+	}
+	return true;
+}
+
+static bool is_named(const struct http_head *head, struct bytes name)
+{
+	for (size_t i = 0; i < head->n_fields; i++) {
+		struct bytes list = head->fields[i].value, option;
+		if (!http_is_word(head->fields[i].name, "Connection"))
+			continue;
+		while (http_list_next(&list, &option)) {
+			if (option.len == name.len &&
+				strncasecmp((const char *)option.ptr, (const char *)name.ptr,
+					name.len) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether the field @name is for the proxy only; Host is, since it is written anew. */
+static bool is_ours(const struct http_head *head, struct bytes name)
+{
+	static const char *const names[] = { "Host", "Connection", "Keep-Alive", "TE", "Upgrade",
+		"HTTP2-Settings" };
+	static const char proxy[] = "Proxy-";
+	if (name.len >= strlen(proxy) &&
+		strncasecmp((const char *)name.ptr, proxy, strlen(proxy)) == 0)
+		return true;
+	return is_one_of(name, names, N(names)) || is_named(head, name);
+}
+
+static void put(struct wire_writer *to, const char *text)
+{
+	wire_put_bytes(to, text, strlen(text));
+}
+
+static void put_path(const struct http_head *head, struct bytes path, struct wire_writer *to)
+{
+	if (path.len == 0 && http_is_word(head->method, "OPTIONS"))
+		put(to, "*");
+	else if (path.len == 0 || path.ptr[0] != '/')
+		put(to, "/");
+	wire_put_bytes(to, path.ptr, path.len);
+}
+
+size_t http_rewrite_size(size_t len)
+{
+	/* A space behind each colon; the scheme gives way to "Host: "; "/" before the query. */
+	return len + HTTP_FIELDS_MAX + sizeof "/\r\nHost: \r\nConnection: close\r\n";
+}
+
+void http_rewrite(const struct http_head *head, const struct http_uri *uri, struct wire_writer *to)
+{
+	wire_put_bytes(to, head->method.ptr, head->method.len);
+	put(to, " ");
+	put_path(head, uri->path, to);
+	put(to, head->minor == 0 ? " HTTP/1.0\r\nHost: " : " HTTP/1.1\r\nHost: ");
+	wire_put_bytes(to, uri->authority.ptr, uri->authority.len);
+	put(to, "\r\n");
+	for (size_t i = 0; i < head->n_fields; i++) {
+		const struct http_field *field = &head->fields[i];
+		if (is_ours(head, field->name))
+			continue;
+		wire_put_bytes(to, field->name.ptr, field->name.len);
+		put(to, ": ");
+		wire_put_bytes(to, field->value.ptr, field->value.len);
+		put(to, "\r\n");
+	}
+	put(to, "Connection: close\r\n\r\n");
+}
