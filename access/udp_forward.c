@@ -1,13 +1,14 @@
 #include "access/udp_forward.h"
 
+#include "access/flow_log.h"
 #include "chain/wire_status.h"
 #include "common/flow.h"
 #include "common/loop.h"
+#include "common/warm.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
@@ -22,10 +23,8 @@ struct access_udp {
 	struct udp_io *io;
 	struct udp *udp;
 	struct flow_table *table;
-	struct timer timer;   /* of the table */
-	struct udp_flow *hot; /* the longest so first */
-	unsigned n_hot;
-	struct timer rest;
+	struct timer timer; /* of the table */
+	struct warm_list hot;
 	uint64_t due_ms;
 	bool is_draining;
 	struct access_udp_counters counters;
@@ -39,10 +38,10 @@ struct udp_flow {
 	struct access_charges charges;
 	union addr_sock client, local;
 	uint64_t start_ms;
-	struct udp_flow *prev, *next; /* in access_udp.hot */
+	struct warm warm;
 	uint32_t id;
 	uint16_t sent_len; /* of the client's last datagram */
-	bool is_answered, is_hot;
+	bool is_answered;
 };
 
 static struct access_worker *worker_of(const struct access_udp *at)
@@ -76,37 +75,10 @@ static void on_timer(struct timer *timer)
 	arm(at);
 }
 
-static void log_end(const struct udp_flow *f, const char *end)
+static struct access_flow_names names_of(const struct udp_flow *f)
 {
-	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
 	const struct access_ingress *in = f->at->ingress;
-	struct chain_datagram_counters n = chain_datagram_counters(f->datagram);
-	/* Each datagram of a new source port can push out a flow: those lines have a limit. */
-	if (in->worker->options->logs_connections && strcmp(end, "evicted") == 0)
-		LOG_LIMITED(LOG_LEVEL_INFO, "evicted flow=%u.%" PRIu32 " from=%s",
-			in->worker->i_worker, f->id, addr_sock_print(&f->client, from));
-	else if (in->worker->options->logs_connections)
-		LOG_INFO("closed flow=%u.%" PRIu32 " from=%s target=%s up=%" PRIu64 " down=%" PRIu64
-			 " age_ms=%" PRIu64 " via=%s end=%s",
-			in->worker->i_worker, f->id, addr_sock_print(&f->client, from),
-			addr_print(&in->options->to, to), n.n_up_bytes, n.n_down_bytes,
-			now_of(f->at) - f->start_ms,
-			chain_datagram_is_stream(f->datagram) ? "stream" : "datagram", end);
-	LOG_DEBUG("datagrams flow=%u.%" PRIu32 " up=%" PRIu64 " down=%" PRIu64 " waiting=%" PRIu64
-		  " too_long=%" PRIu64 " junk=%" PRIu64 " forged=%" PRIu64 " replayed=%" PRIu64
-		  " refused=%" PRIu64,
-		in->worker->i_worker, f->id, n.n_up, n.n_down, n.n_waiting, n.n_too_long, n.n_junk,
-		n.n_forged, n.n_replayed, n.n_refused);
-}
-
-static void cool(struct udp_flow *f)
-{
-	if (!f->is_hot)
-		return;
-	f->is_hot = false;
-	f->at->n_hot--;
-	DL_DELETE(f->at->hot, f);
-	chain_datagram_rest(f->datagram);
+	return (struct access_flow_names){ in->worker, &f->client, &in->options->to, f->id };
 }
 
 /* What it holds beside its place in the table. */
@@ -114,8 +86,9 @@ static void let_go(struct udp_flow *f, const char *end)
 {
 	if (f->datagram == NULL)
 		return;
-	log_end(f, end);
-	cool(f);
+	struct access_flow_names names = names_of(f);
+	access_flow_log_end(&names, f->datagram, f->start_ms, end);
+	warm_remove(&f->at->hot, &f->warm);
 	chain_datagram_free(f->datagram);
 	f->datagram = NULL;
 	access_charges_return(&f->charges);
@@ -147,40 +120,16 @@ static bool tell_client(const struct udp_flow *f)
 	return udp_tell_unreachable(f->at->io, &f->client, &f->local, f->sent_len);
 }
 
-static void on_rest(struct timer *timer)
+static void cool(struct warm *warm)
 {
-	struct access_udp *at =
-		(struct access_udp *)((char *)timer - offsetof(struct access_udp, rest));
-	struct udp_flow *f, *next;
-	uint64_t now_ms = now_of(at);
-	DL_FOREACH_SAFE (at->hot, f, next) {
-		if (now_ms - f->flow.used_ms >= REST_MS)
-			cool(f);
-	}
-	if (at->hot != NULL)
-		timer_start(flow_table_wheel(at->table), timer, now_ms + REST_MS, on_rest);
-}
-
-static void heat(struct udp_flow *f)
-{
-	struct access_udp *at = f->at;
-	if (f->is_hot)
-		return;
-	if (at->n_hot == HOT_MAX)
-		cool(at->hot);
-	f->is_hot = true;
-	at->n_hot++;
-	DL_APPEND(at->hot, f);
-	if (timer_is_running(&at->rest))
-		return;
-	timer_start(flow_table_wheel(at->table), &at->rest, now_of(at) + REST_MS, on_rest);
-	arm(at);
+	struct udp_flow *f = (struct udp_flow *)((char *)warm - offsetof(struct udp_flow, warm));
+	chain_datagram_rest(f->datagram);
 }
 
 static void use(struct udp_flow *f)
 {
 	flow_use(f->at->table, &f->flow, now_of(f->at));
-	heat(f);
+	warm_use(&f->at->hot, &f->warm);
 }
 
 static void deliver(struct bytes data, void *owner)
@@ -218,13 +167,9 @@ static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct udp_flow *f = owner;
 	struct access_udp *at = f->at;
-	char text[512], quoted[600];
+	struct access_flow_names names = names_of(f);
 	at->counters.n_failed++;
-	LOG_LIMITED(LOG_LEVEL_WARNING,
-		"failed flow=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
-		worker_of(at)->i_worker, f->id, error->hop, chain_stage_name(error->stage),
-		chain_error_slug(error),
-		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
+	access_flow_log_failure(&names, error);
 	(void)tell_client(f);
 	let_go(f, chain_error_slug(error));
 	flow_set_idle(at->table, &f->flow, ACCESS_FLOW_FAILED_MS, now_of(at));
@@ -353,6 +298,7 @@ int access_udp_open(const struct access_ingress *ingress, struct udp_io *io, con
 		free(udp);
 		return error;
 	}
+	warm_list_init(&udp->hot, ingress->worker->loop, HOT_MAX, REST_MS, cool);
 	*ret = udp;
 	return 0;
 }
@@ -390,7 +336,7 @@ void access_udp_close(struct access_udp *udp)
 	while ((flow = flow_table_first(udp->table)) != NULL)
 		end_flow((struct udp_flow *)flow, "stopped");
 	loop_timer_stop(worker_of(udp)->loop, &udp->timer);
-	timer_stop(flow_table_wheel(udp->table), &udp->rest);
+	warm_list_deinit(&udp->hot);
 	udp_close(udp->udp);
 	flow_table_free(udp->table);
 	free(udp);

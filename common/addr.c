@@ -295,6 +295,12 @@ void addr_from_sock(const union addr_sock *s, struct addr *ret)
 	memcpy(ret->ip, &s->ip6.sin6_addr, 16);
 }
 
+bool addr_is_equal(const struct addr *a, const struct addr *b)
+{
+	return a->kind == b->kind && a->port == b->port && a->scope == b->scope &&
+	       memcmp(a->ip, b->ip, sizeof a->ip) == 0 && strcmp(a->name, b->name) == 0;
+}
+
 socklen_t addr_sock_len(const union addr_sock *s)
 {
 	return s->any.sa_family == AF_INET ? sizeof s->ip4 : sizeof s->ip6;

@@ -77,6 +77,8 @@ bool addr_name_is_valid(struct bytes name);
  */
 NODISCARD int addr_to_sock(const struct addr *a, union addr_sock *ret);
 void addr_from_sock(const union addr_sock *s, struct addr *ret);
+/** addr_is_equal() - the same kind, host and port; names letter by letter. */
+bool addr_is_equal(const struct addr *a, const struct addr *b);
 socklen_t addr_sock_len(const union addr_sock *s);
 uint16_t addr_sock_port(const union addr_sock *s);
 void addr_sock_set_port(union addr_sock *s, uint16_t port);
