@@ -1,5 +1,6 @@
 #include "access/access.h"
 
+#include "access/logins.h"
 #include "access/session.h"
 #include "access/udp_forward.h"
 #include "common/listener.h"
@@ -39,7 +40,6 @@ struct server {
 	struct chain_client **clients;    /* one per chain */
 	struct access_ingress *ingresses; /* one per listener */
 	struct listener **listeners;
-	struct udp_io *io;
 	struct access_udp **udps;
 	bool is_draining;
 };
@@ -55,8 +55,14 @@ static bool has_flows(const struct server *server)
 
 static void end_if_drained(struct server *server)
 {
-	if (server->is_draining && server->worker.sessions == NULL && !has_flows(server))
+	if (server->is_draining && server->worker.sessions == NULL &&
+		drain_is_empty(server->worker.drain) && !has_flows(server))
 		workers_drained(server->worker.loop);
+}
+
+static void on_drain_empty(void *owner)
+{
+	end_if_drained(owner);
 }
 
 static void on_session_end(struct access_worker *worker)
@@ -110,7 +116,8 @@ static int open_at(struct server *server, size_t i, struct addr at, uint16_t *re
 		at.port = listener_port(server->listeners[i]);
 	}
 	if (ingress->options->transports & ACCESS_UDP) {
-		error = access_udp_open(ingress, server->io, &at, shares_port, &server->udps[i]);
+		error = access_udp_open(
+			ingress, server->worker.io, &at, shares_port, &server->udps[i]);
 		if (error != 0) {
 			listener_close(server->listeners[i]);
 			server->listeners[i] = NULL;
@@ -135,19 +142,30 @@ static int open_listener(struct server *server, size_t i, uint16_t *ret_port)
 	return error;
 }
 
+static int make_ingress(struct server *server, size_t i)
+{
+	const struct access_listener *o = &server->access->options->listen[i];
+	server->ingresses[i] = (struct access_ingress){
+		.worker = &server->worker,
+		.options = o,
+		.chain = client_of(server, o->chain),
+		.connections = &server->access->listeners[i].connections,
+		.sources = server->access->listeners[i].sources,
+	};
+	if (!o->needs_user)
+		return 0;
+	return logins_new(server->worker.loop, o->users, o->n_users, &server->ingresses[i].logins);
+}
+
 static int open_listeners(struct server *server)
 {
 	struct access *access = server->access;
 	for (size_t i = 0; i < access->options->n_listen; i++) {
 		uint16_t port = 0;
-		server->ingresses[i] = (struct access_ingress){
-			.worker = &server->worker,
-			.options = &access->options->listen[i],
-			.chain = client_of(server, access->options->listen[i].chain),
-			.connections = &access->listeners[i].connections,
-			.sources = access->listeners[i].sources,
-		};
-		int error = open_listener(server, i, &port);
+		int error = make_ingress(server, i);
+		if (error != 0)
+			return error;
+		error = open_listener(server, i, &port);
 		if (error != 0) {
 			access->i_failed = (int)i;
 			return error;
@@ -160,6 +178,7 @@ static int open_listeners(struct server *server)
 
 static int make_worker(struct server *server, struct loop *loop, unsigned i_worker)
 {
+	static const struct drain_limits no_silence = { 0 }; /* answers alone linger here */
 	struct access *access = server->access;
 	const struct access_options *o = access->options;
 	server->worker = (struct access_worker){
@@ -181,7 +200,9 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 	if (error == 0)
 		error = relay_group_new(loop, &server->worker.relays);
 	if (error == 0)
-		error = udp_io_new(loop, &server->io);
+		error = drain_new(loop, no_silence, on_drain_empty, server, &server->worker.drain);
+	if (error == 0)
+		error = udp_io_new(loop, &server->worker.io);
 	for (size_t i = 0; error == 0 && i < o->n_chains; i++)
 		error = chain_client_new(loop, server->resolver, o->chains[i], &server->clients[i]);
 	return error;
@@ -196,8 +217,11 @@ static void finish(void *worker)
 		close_udps(server);
 	for (size_t i = 0; server->clients != NULL && i < server->access->options->n_chains; i++)
 		chain_client_free(server->clients[i]);
+	for (size_t i = 0; server->ingresses != NULL && i < server->access->options->n_listen; i++)
+		logins_free(server->ingresses[i].logins);
 	relay_group_free(server->worker.relays);
-	udp_io_free(server->io);
+	drain_free(server->worker.drain);
+	udp_io_free(server->worker.io);
 	resolver_free(server->resolver);
 	free(server->clients);
 	free(server->ingresses);
@@ -233,6 +257,7 @@ static void drain(void *worker)
 	close_listeners(server);
 	for (size_t i = 0; i < server->access->options->n_listen; i++)
 		access_udp_drain(server->udps[i]);
+	access_sessions_drain(&server->worker);
 	end_if_drained(server);
 }
 
@@ -242,6 +267,7 @@ static void stop(void *worker)
 	server->is_draining = true;
 	close_listeners(server);
 	access_sessions_stop(&server->worker);
+	drain_stop(server->worker.drain);
 	close_udps(server);
 	end_if_drained(server);
 }

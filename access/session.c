@@ -1,9 +1,14 @@
 #include "access/session.h"
 
+#include "access/opening.h"
+#include "access/udp_associate.h"
+#include "chain/wire_status.h"
 #include "common/loop.h"
+#include "common/tcp.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -11,8 +16,10 @@
 #include "common/log.h"
 
 enum state {
+	STATE_GREET,
 	STATE_CHAIN,
 	STATE_RELAY,
+	STATE_ASSOCIATE,
 	STATE_CLOSING,
 	N_STATES,
 };
@@ -21,17 +28,28 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[N_STATES] = {
+	[STATE_GREET] = { "greet",
+		1u << STATE_CHAIN | 1u << STATE_ASSOCIATE | 1u << STATE_CLOSING },
 	[STATE_CHAIN] = { "chain", 1u << STATE_RELAY | 1u << STATE_CLOSING },
 	[STATE_RELAY] = { "relay", 1u << STATE_CLOSING },
+	[STATE_ASSOCIATE] = { "associate", 1u << STATE_CLOSING },
 	[STATE_CLOSING] = { "closing", 0 },
 };
+
+static void on_client(
+	struct stream *client, enum stream_event event, struct bytes data, void *owner);
+static void end_associate(struct access_session *s, const char *end);
 
 struct access_session {
 	struct access_session *prev, *next;
 	const struct access_ingress *ingress;
 	struct stream *client;
-	struct chain_session *chain; /* only in CHAIN */
-	struct relay *relay;         /* only in RELAY */
+	struct opening *opening;         /* of a proxy's client; NULL from RELAY on */
+	struct chain_session *chain;     /* only in CHAIN */
+	struct relay *relay;             /* only in RELAY */
+	struct udp_associate *associate; /* only in ASSOCIATE */
+	char *told;                      /* what the opening said, for the log; NULL until READY */
+	size_t n_first;                  /* bytes to the target that came with the greeting */
 	struct access_charges charges;
 	uint64_t start_ms;
 	union addr_sock peer;
@@ -54,13 +72,20 @@ static void enter(struct access_session *s, enum state next)
 
 static void log_end(const struct access_session *s, const char *end, uint64_t up, uint64_t down)
 {
-	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], forward[ADDR_TEXT_MAX + 8];
+	const char *told = s->told;
 	if (!worker_of(s)->options->logs_connections)
 		return;
-	LOG_INFO("closed conn=%u.%" PRIu32 " from=%s target=%s up=%" PRIu64 " down=%" PRIu64
+	if (told == NULL && s->ingress->options->protocols != 0)
+		told = "protocol=- user=- target=-";
+	if (told == NULL) {
+		snprintf(forward, sizeof forward, "target=%s",
+			addr_print(&s->ingress->options->to, to));
+		told = forward;
+	}
+	LOG_INFO("closed conn=%u.%" PRIu32 " from=%s %s up=%" PRIu64 " down=%" PRIu64
 		 " age_ms=%" PRIu64 " end=%s",
-		worker_of(s)->i_worker, s->id, addr_sock_print(&s->peer, from),
-		addr_print(&s->ingress->options->to, to), up, down,
+		worker_of(s)->i_worker, s->id, addr_sock_print(&s->peer, from), told, up, down,
 		loop_now_ms(worker_of(s)->loop) - s->start_ms, end);
 }
 
@@ -68,10 +93,26 @@ static void log_end(const struct access_session *s, const char *end, uint64_t up
 static void finish(struct access_session *s)
 {
 	struct access_worker *worker = worker_of(s);
+	opening_free(s->opening);
 	access_charges_return(&s->charges);
 	DL_DELETE(worker->sessions, s);
+	free(s->told);
 	free(s);
 	worker->on_session_end(worker);
+}
+
+/* From here on the client's events are CLOSED alone, and nothing else goes on. */
+static void begin_closing(struct access_session *s)
+{
+	if (s->chain != NULL)
+		chain_session_cancel(s->chain);
+	s->chain = NULL;
+	opening_free(s->opening);
+	s->opening = NULL;
+	udp_associate_close(s->associate);
+	s->associate = NULL;
+	stream_own(s->client, on_client, s);
+	enter(s, STATE_CLOSING);
 }
 
 /* Ends before the relay. A plain TCP client can be told only by a reset that there is no
@@ -80,10 +121,7 @@ static void abort_client(struct access_session *s)
 {
 	if (s->state == STATE_CLOSING)
 		return;
-	if (s->state == STATE_CHAIN && s->chain != NULL)
-		chain_session_cancel(s->chain);
-	s->chain = NULL;
-	enter(s, STATE_CLOSING);
+	begin_closing(s);
 	stream_abort(s->client);
 }
 
@@ -93,6 +131,24 @@ static void end_early(struct access_session *s, const char *end)
 	abort_client(s);
 }
 
+/* Ends a proxy's client without a word: it has left, or speaks something else. */
+static void end_quietly(struct access_session *s, const char *end)
+{
+	log_end(s, end, 0, 0);
+	begin_closing(s);
+	stream_close(s->client);
+}
+
+/* Ends after an answer was written: gently, so that no unread byte turns it into a reset. */
+static void end_answered(struct access_session *s, const char *end)
+{
+	log_end(s, end, 0, 0);
+	enter(s, STATE_CLOSING);
+	tcp_watch_end(s->client, false);
+	drain_linger(worker_of(s)->drain, s->client);
+	finish(s);
+}
+
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner)
 {
@@ -100,13 +156,22 @@ static void on_client(
 	(void)data;
 	switch (event) {
 	case STREAM_FAILED:
-		end_early(s, err_name(client->error));
+		if (s->state == STATE_ASSOCIATE)
+			end_associate(s, err_name(client->error));
+		else
+			end_early(s, err_name(client->error));
 		return;
 	case STREAM_CLOSED:
 		finish(s);
 		return;
-	case STREAM_EOF: /* reading has not begun: a client may end its half before the chain stands
-			  */
+	case STREAM_EOF: /* only of a proxy's client in CHAIN that has sent nothing more: it gave
+			    up. The others are not read: they may end their half before the chain
+			    stands */
+		if (s->state == STATE_ASSOCIATE)
+			end_associate(s, "client-fin");
+		else
+			end_quietly(s, "client-fin");
+		return;
 	case STREAM_DATA:
 	case STREAM_CONNECTED:
 	case STREAM_DRAINED:
@@ -125,8 +190,16 @@ static void on_relayed(const struct relay_result *result, void *owner)
 		LOG_LIMITED(LOG_LEVEL_WARNING, "lost conn=%u.%" PRIu32 " error=%s why=\"%s\"",
 			worker_of(s)->i_worker, s->id, err_name(result->error),
 			err_text(result->error));
-	log_end(s, end, result->n_bytes_ab, result->n_bytes_ba);
+	log_end(s, end, s->n_first + result->n_bytes_ab, result->n_bytes_ba);
 	finish(s);
+}
+
+static void answer_failure(struct access_session *s, const struct chain_error *error)
+{
+	struct bytes answer = opening_answer(s->opening, error, NULL);
+	if (answer.len > 0)
+		stream_write(s->client, answer);
+	end_answered(s, chain_error_slug(error));
 }
 
 static void on_chain_failed(struct access_session *s, const struct chain_error *error)
@@ -136,7 +209,26 @@ static void on_chain_failed(struct access_session *s, const struct chain_error *
 		worker_of(s)->i_worker, s->id, error->hop, chain_stage_name(error->stage),
 		chain_error_slug(error),
 		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
-	end_early(s, chain_error_slug(error));
+	if (s->opening != NULL)
+		answer_failure(s, error);
+	else
+		end_early(s, chain_error_slug(error));
+}
+
+/* What the client waits for, and what it has said already. What the kernel does not take now is
+ * queued by the streams; the relay goes on behind it. */
+static void say_ready(struct access_session *s, struct stream *payload)
+{
+	struct bytes answer = opening_answer(s->opening, NULL, NULL);
+	struct bytes first = opening_request(s->opening)->first;
+	tcp_watch_end(s->client, false);
+	if (answer.len > 0)
+		stream_write(s->client, answer);
+	if (first.len > 0)
+		stream_write(payload, first);
+	s->n_first = first.len;
+	opening_free(s->opening);
+	s->opening = NULL;
 }
 
 static void on_chain(struct stream *payload, const struct chain_error *error, void *owner)
@@ -149,12 +241,105 @@ static void on_chain(struct stream *payload, const struct chain_error *error, vo
 		on_chain_failed(s, error);
 		return;
 	}
+	if (s->opening != NULL)
+		say_ready(s, payload);
 	enter(s, STATE_RELAY);
 	if (relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
 		    &s->relay) == 0)
 		return;
 	stream_drop(payload);
 	end_early(s, "local");
+}
+
+static void start_chain(struct access_session *s, const struct addr *target)
+{
+	struct chain_session_options options = { .purpose = CHAIN_TO_TARGET, .target = target };
+	if (chain_session_start(s->ingress->chain, &options, on_chain, s, &s->chain) != 0)
+		end_early(s, "local");
+}
+
+/* The connection has nothing more to say; how long it lives says how long the association does. */
+static void start_associate(struct access_session *s)
+{
+	static const struct chain_error no_socket = {
+		.stage = CHAIN_STATUS, .status = STATUS_LOCAL, .detail = DETAIL_LOCAL_OTHER
+	};
+	union addr_sock local, bound;
+	if (!tcp_local(s->client, &local) ||
+		udp_associate_open(s->ingress, worker_of(s)->io, &local, &s->peer,
+			&opening_request(s->opening)->target, &s->associate) != 0) {
+		answer_failure(s, &no_socket);
+		return;
+	}
+	udp_associate_bound(s->associate, &bound);
+	stream_write(s->client, opening_answer(s->opening, NULL, &bound));
+	opening_free(s->opening);
+	s->opening = NULL;
+	enter(s, STATE_ASSOCIATE);
+	stream_read_start(s->client);
+}
+
+static void end_associate(struct access_session *s, const char *end)
+{
+	const struct udp_associate_counters *n = udp_associate_counters(s->associate);
+	log_end(s, end, n->n_up_bytes, n->n_down_bytes);
+	begin_closing(s);
+	stream_close(s->client);
+}
+
+static void serve_request(struct access_session *s)
+{
+	const struct greeting_request *request = opening_request(s->opening);
+	s->told = opening_tell(s->opening);
+	if (s->told == NULL) {
+		end_early(s, "local");
+		return;
+	}
+	if (request->command == GREETING_ASSOCIATE) {
+		start_associate(s);
+		return;
+	}
+	enter(s, STATE_CHAIN);
+	if (request->first.len == 0) /* else there is something to do although it ends */
+		tcp_watch_end(s->client, true);
+	start_chain(s, &request->target);
+}
+
+static void log_rejected(const struct access_session *s)
+{
+	char from[ADDR_TEXT_MAX];
+	LOG_LIMITED(LOG_LEVEL_NOTICE, "rejected: wrong name or password from=%s",
+		addr_sock_print(&s->peer, from));
+}
+
+static void on_opened(enum opening_end end, void *owner)
+{
+	struct access_session *s = owner;
+	stream_own(s->client, on_client, s);
+	switch (end) {
+	case OPENING_READY:
+		serve_request(s);
+		return;
+	case OPENING_REJECTED:
+		log_rejected(s);
+		end_answered(s, opening_end_name(end));
+		return;
+	case OPENING_REFUSED:
+		end_answered(s, opening_end_name(end));
+		return;
+	case OPENING_SILENT:
+	case OPENING_LEFT:
+	case OPENING_LATE:
+		end_quietly(s, opening_end_name(end));
+		return;
+	case OPENING_FAILED:
+		end_early(s, err_name(s->client->error));
+		return;
+	case OPENING_BUSY:
+	case OPENING_NO_MEMORY:
+		end_early(s, opening_end_name(end));
+		return;
+	}
 }
 
 void access_session_start(
@@ -175,16 +360,33 @@ void access_session_start(
 	s->peer = *peer;
 	s->id = ++worker->n_accepted;
 	s->start_ms = loop_now_ms(worker->loop);
+	s->state = ingress->options->protocols != 0 ? STATE_GREET : STATE_CHAIN;
 	stream_own(client, on_client, s);
 	DL_APPEND(worker->sessions, s);
 	if (!access_charges_take(&s->charges, ingress, peer)) {
 		abort_client(s);
 		return;
 	}
-	struct chain_session_options options = { .purpose = CHAIN_TO_TARGET,
-		.target = &ingress->options->to };
-	if (chain_session_start(ingress->chain, &options, on_chain, s, &s->chain) != 0)
+	if (s->state == STATE_CHAIN)
+		start_chain(s, &ingress->options->to);
+	else if (opening_start(ingress, client, on_opened, s, &s->opening) != 0)
 		end_early(s, "local");
+}
+
+static void on_flows_idle(void *owner)
+{
+	end_associate(owner, "stopped");
+}
+
+void access_sessions_drain(struct access_worker *worker)
+{
+	struct access_session *s;
+	DL_FOREACH (worker->sessions, s) {
+		if (s->state == STATE_GREET && !opening_has_begun(s->opening))
+			end_quietly(s, "stopped");
+		else if (s->state == STATE_ASSOCIATE)
+			udp_associate_drain(s->associate, on_flows_idle, s);
+	}
 }
 
 void access_sessions_stop(struct access_worker *worker)
@@ -193,7 +395,9 @@ void access_sessions_stop(struct access_worker *worker)
 	DL_FOREACH (worker->sessions, s) {
 		if (s->state == STATE_RELAY)
 			relay_stop(s->relay);
-		else if (s->state == STATE_CHAIN)
+		else if (s->state == STATE_ASSOCIATE)
+			end_associate(s, "stopped");
+		else if (s->state != STATE_CLOSING)
 			end_early(s, "stopped");
 	}
 }

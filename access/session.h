@@ -2,11 +2,14 @@
 #define ACCESS_SESSION_H
 /*
  * Does: one client of an access listener: ingress → chain → relay → closing. Knows: its target, its
- * chain. Never knows: header layouts, keys, sockets of hops.
+ * chain. Never knows: header layouts, keys, sockets of hops; what a proxy's client said
+ * (opening.h).
  *
  *   state     waits for                        next
+ *   GREET     where to (proxies only)          CHAIN, ASSOCIATE, CLOSING
  *   CHAIN     every hop's OK                   RELAY, CLOSING
  *   RELAY     the end of both directions       CLOSING
+ *   ASSOCIATE the client's end (SOCKS5, UDP)   CLOSING
  *   CLOSING   the client stream's CLOSED       (gone)
  */
 #include "access/ingress.h"
@@ -16,6 +19,9 @@ struct access_session;
 /** access_session_start() - takes @client, just accepted from @peer at @ingress. */
 void access_session_start(
 	const struct access_ingress *ingress, struct stream *client, const union addr_sock *peer);
+/** access_sessions_drain() - ends those that have not yet said a word of their greeting, and
+ * associations as their flows become idle. */
+void access_sessions_drain(struct access_worker *worker);
 /** access_sessions_stop() - ends all of the worker's now. */
 void access_sessions_stop(struct access_worker *worker);
 
