@@ -3,6 +3,7 @@
 #include "config/address.h"
 #include "config/daemon.h"
 #include "config/key_file.h"
+#include "config/listen_flag.h"
 #include "config/port_owner.h"
 #include "config/read_access.h"
 #include "config/read_chain.h"
@@ -16,12 +17,14 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct cli_option options[] = {
-	{ "listen", 'l', "ADDR", "Where", "address to accept on; udp://ADDR: no TCP", NULL },
-	{ "to", 0, "HOST:PORT", NULL, "target; else the chain file's \"target\"", NULL },
+	{ "listen", 'l', "ADDR", "Where", "address to accept on; TYPE://ADDR: see the manual",
+		NULL },
+	{ "to", 0, "HOST:PORT", NULL, "target; without any: a SOCKS and HTTP proxy", NULL },
 	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
 	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
 	{ "hop", 0, "ADDR,KEYFILE", NULL, "a hop (repeatable, in order)", NULL },
 	{ "from", 0, "CIDR,..", "Who", "sources served", "local" },
+	{ "users-file", 0, "FILE", NULL, "who may use the proxy: NAME:HASH lines", NULL },
 	{ "open", 0, NULL, NULL, "serve any source", NULL },
 	{ "workers", 0, "N|auto", "Operate", "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
@@ -34,8 +37,9 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
 	.program = "access",
 	.head = "Usage: access [run] [options]\n"
-		"Send connections and datagrams through a chain of hops to a target.\n"
+		"Send connections and datagrams through a chain of hops.\n"
 		"\n"
+		"  access --listen 127.0.0.1:1080 --chain chain.json\n"
 		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n"
 		"  access --listen udp://127.0.0.1:5353 --to 9.9.9.9:53 --chain chain.json\n"
 		"  access --config /etc/hopchain/access.json\n",
@@ -47,8 +51,8 @@ static const struct cli cli = {
 struct flags {
 	struct daemon_flags daemon;
 	struct cli_words listen, hops;
-	const char *to, *chain, *from;
-	bool is_open;
+	struct listen_flags listener;
+	const char *chain;
 };
 
 static bool on_option(size_t i, const char *argument, void *owner)
@@ -60,13 +64,15 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	if (strcmp(name, "hop") == 0)
 		return cli_words_add(&cli, &flags->hops, argument);
 	if (strcmp(name, "to") == 0)
-		flags->to = argument;
+		flags->listener.to = argument;
 	else if (strcmp(name, "chain") == 0)
 		flags->chain = argument;
 	else if (strcmp(name, "from") == 0)
-		flags->from = argument;
+		flags->listener.from = argument;
+	else if (strcmp(name, "users-file") == 0)
+		flags->listener.users_file = argument;
 	else if (strcmp(name, "open") == 0)
-		flags->is_open = true;
+		flags->listener.is_open = true;
 	else
 		return daemon_flags_take(&flags->daemon, name, argument);
 	return true;
@@ -75,15 +81,16 @@ static bool on_option(size_t i, const char *argument, void *owner)
 /* Whether flags say what to serve, instead of a file. */
 static bool has_own(const struct flags *flags)
 {
-	return flags->listen.n_words > 0 || flags->hops.n_words > 0 || flags->to != NULL ||
-	       flags->chain != NULL || flags->from != NULL;
+	const struct listen_flags *l = &flags->listener;
+	return flags->listen.n_words > 0 || flags->hops.n_words > 0 || flags->chain != NULL ||
+	       l->to != NULL || l->from != NULL || l->users_file != NULL;
 }
 
 /* What is wrong with the combination, as a sentence, or NULL. */
 static const char *check_flags(const struct flags *flags)
 {
 	if (flags->daemon.config != NULL && has_own(flags))
-		return "--config excludes --listen, --to, --chain, --hop and --from";
+		return "--config excludes --listen, --to, --chain, --hop, --from and --users-file";
 	if (flags->daemon.config != NULL || !has_own(flags))
 		return NULL;
 	if (flags->listen.n_words == 0)
@@ -155,74 +162,6 @@ static enum cli_exit load_chain(
 	return o->chains[0] != NULL ? CLI_OK : CLI_CONFIG;
 }
 
-/* Without a scheme: both transports on one port. */
-static bool parse_listen(const char *text, struct access_listener *l)
-{
-	static const struct {
-		const char *scheme;
-		unsigned transports;
-	} schemes[] = { { "tcp://", ACCESS_TCP }, { "udp://", ACCESS_UDP } };
-	char why[ADDRESS_WHY_MAX];
-	const char *scheme_end = strstr(text, "://");
-	l->transports = ACCESS_TCP | ACCESS_UDP;
-	if (scheme_end != NULL) {
-		size_t i = 0;
-		while (i < COUNT(schemes) &&
-			strncmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) != 0)
-			i++;
-		if (i == COUNT(schemes))
-			return cli_wrong(&cli,
-				"--listen: tcp:// and udp:// are known, not \"%.*s://\"",
-				scheme_end - text > 20 ? 20 : (int)(scheme_end - text), text);
-		l->transports = schemes[i].transports;
-		text += strlen(schemes[i].scheme);
-	}
-	return address_parse(text, ADDRESS_LISTEN, &l->addr, why) ||
-	       cli_wrong(&cli, "--listen: %s", why);
-}
-
-static bool parse_from(const char *list, struct netset *set)
-{
-	char why[ADDRESS_WHY_MAX];
-	char *copy = strdup(list), *rest = copy;
-	bool is_good = copy != NULL;
-	for (char *word = strsep(&rest, ","); word != NULL && is_good; word = strsep(&rest, ",")) {
-		is_good = address_add_source(word, set, why);
-		if (!is_good)
-			cli_wrong(&cli, "--from: %s", why);
-	}
-	free(copy);
-	return is_good;
-}
-
-static enum cli_exit add_listener(const struct flags *flags, const char *text,
-	struct access_options *o, struct report *report)
-{
-	char why[ADDRESS_WHY_MAX];
-	struct access_listener *l = &o->listen[o->n_listen++];
-	l->chain = o->chains[0];
-	l->is_open = flags->is_open;
-	if (!parse_listen(text, l) || (flags->from != NULL && !parse_from(flags->from, &l->from)))
-		return CLI_USAGE;
-	if (flags->to != NULL) {
-		if (!address_parse(flags->to, ADDRESS_TARGET, &l->to, why)) {
-			cli_wrong(&cli, "--to: %s", why);
-			return CLI_USAGE;
-		}
-	} else if (l->chain->has_target) {
-		l->to = l->chain->target;
-	} else {
-		cli_wrong(&cli, "needs --to HOST:PORT, or a \"target\" in the chain file");
-		return CLI_USAGE;
-	}
-	if (!l->is_open && address_is_anybody(&l->from))
-		report_add_plain(report,
-			"--listen %s accepts any source without users: anyone who reaches port %u "
-			"could use your chain; set a narrower --from, or pass --open",
-			text, l->addr.port);
-	return CLI_OK;
-}
-
 static enum cli_exit configure_from_flags(
 	const struct flags *flags, struct access_options *o, struct report *report)
 {
@@ -233,7 +172,8 @@ static enum cli_exit configure_from_flags(
 	if (o->listen == NULL)
 		return CLI_FAILED;
 	for (size_t i = 0; i < flags->listen.n_words; i++) {
-		result = add_listener(flags, flags->listen.words[i], o, report);
+		result = listen_flag_read(&cli, &flags->listener, flags->listen.words[i],
+			o->chains[0], report, &o->listen[o->n_listen++]);
 		if (result != CLI_OK)
 			return result;
 	}
@@ -254,12 +194,12 @@ static enum cli_exit configure(const struct flags *flags, struct access_options 
 	} else {
 		*ret_path = daemon_find_config(flags->daemon.config, "access.json");
 		if (*ret_path == NULL) {
-			cli_wrong(&cli,
-				"no configuration: give --listen ADDR, --to HOST:PORT and --chain "
-				"FILE, or --config FILE");
+			cli_wrong(&cli, "no configuration: give --listen ADDR and --chain FILE, or "
+					"--config "
+					"FILE");
 			return CLI_USAGE;
 		}
-		if (!read_access_file(*ret_path, flags->is_open, report, o, log))
+		if (!read_access_file(*ret_path, flags->listener.is_open, report, o, log))
 			result = CLI_CONFIG;
 	}
 	if (result == CLI_OK &&
@@ -295,13 +235,20 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 	const struct access_options *o = owner;
 	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
 	for (unsigned i = 0; i < n_ports; i++) {
-		struct addr addr = o->listen[i].addr;
-		const struct chain_spec *chain = o->listen[i].chain;
+		const struct access_listener *l = &o->listen[i];
+		const struct chain_spec *chain = l->chain;
+		struct addr addr = l->addr;
+		const char *payload = chain->is_header_only ? "header-only" : "encrypted";
 		addr.port = ports[i];
-		LOG_NOTICE("listening addr=%s transport=%s to=%s hops=%zu payload=%s",
-			address_print(&addr, text), name_transports(o->listen[i].transports),
-			addr_print(&o->listen[i].to, to), chain->n_hops,
-			chain->is_header_only ? "header-only" : "encrypted");
+		address_print(&addr, text);
+		if (l->protocols != 0)
+			LOG_NOTICE("listening addr=%s proxy=%s users=%s hops=%zu payload=%s", text,
+				listen_flag_proxy_name(l->protocols), l->needs_user ? "yes" : "no",
+				chain->n_hops, payload);
+		else
+			LOG_NOTICE("listening addr=%s transport=%s to=%s hops=%zu payload=%s", text,
+				name_transports(l->transports), addr_print(&l->to, to),
+				chain->n_hops, payload);
 	}
 	for (size_t i = 0; i < o->n_chains; i++)
 		log_room(o, o->chains[i]);

@@ -2,6 +2,7 @@
 
 #include "config/address.h"
 #include "config/read_chain.h"
+#include "config/read_logins.h"
 #include "config/suggest.h"
 
 #include <stdlib.h>
@@ -130,11 +131,22 @@ static void read_listen_addr(struct document *d, const struct json *value, void 
 
 static void read_type(struct document *d, const struct json *value, void *to)
 {
-	static const char *const words[] = { "tcp", "udp" };
-	static const unsigned transports[] = { ACCESS_TCP, ACCESS_UDP };
+	static const char *const words[] = { "auto", "socks5", "http", "tcp", "udp" };
+	static const struct {
+		unsigned transports, protocols;
+	} meant[] = {
+		{ ACCESS_TCP, GREETING_SOCKS | GREETING_HTTP },
+		{ ACCESS_TCP, GREETING_SOCKS },
+		{ ACCESS_TCP, GREETING_HTTP },
+		{ ACCESS_TCP, 0 },
+		{ ACCESS_UDP, 0 },
+	};
+	struct access_listener *l = ((struct listener_file *)to)->listener;
 	size_t i;
-	if (field_word(d, value, words, COUNT(words), &i))
-		((struct listener_file *)to)->listener->transports = transports[i];
+	if (!field_word(d, value, words, COUNT(words), &i))
+		return;
+	l->transports = meant[i].transports;
+	l->protocols = meant[i].protocols;
 }
 
 static void read_to(struct document *d, const struct json *value, void *to)
@@ -150,6 +162,22 @@ static void read_from(struct document *d, const struct json *value, void *to)
 static void read_open(struct document *d, const struct json *value, void *to)
 {
 	field_bool(d, value, &((struct listener_file *)to)->listener->is_open);
+}
+
+static void read_users_file(struct document *d, const struct json *value, void *to)
+{
+	struct access_listener *l = ((struct listener_file *)to)->listener;
+	struct report *report = d->report;
+	char *path = NULL;
+	l->needs_user = true;
+	if (!field_path(d, value, &path))
+		return;
+	if (access(path, R_OK) < 0)
+		document_error(
+			d, value, DOCUMENT_VALUE, "cannot open %s: %s", path, strerror(errno));
+	else if (l->users == NULL && !read_logins_file(path, report, &l->users, &l->n_users))
+		l->users = NULL;
+	free(path);
 }
 
 struct limits {
@@ -195,6 +223,27 @@ static void read_all_limits(struct document *d, const struct json *value, void *
 	field_object(d, value, fields, COUNT(fields), &limits);
 }
 
+/* A target makes it a plain forward; without one, and without a type, the client says where to. */
+static void complete_target(
+	struct document *d, const struct json *object, struct access_listener *l)
+{
+	const struct json *own = json_member(object, "to");
+	if (l->protocols != 0 && own != NULL) {
+		document_error(d, own, DOCUMENT_NAME,
+			"the clients of a proxy say where to; \"to\" is for plain forwards");
+	} else if (l->protocols != 0 || own != NULL || l->chain == NULL) {
+		return;
+	} else if (l->chain->has_target) {
+		l->to = l->chain->target;
+	} else if (json_member(object, "type") != NULL) {
+		document_error(d, object, DOCUMENT_OPENER,
+			"missing \"to\", and its chain has no \"target\"");
+	} else {
+		l->transports = ACCESS_TCP;
+		l->protocols = GREETING_SOCKS | GREETING_HTTP;
+	}
+}
+
 /* What a listener does not say, its chain may: the only chain, and the chain's target. */
 static void complete(struct document *d, const struct json *object, struct access_listener *l,
 	const struct access_file *file)
@@ -205,13 +254,16 @@ static void complete(struct document *d, const struct json *object, struct acces
 		else
 			document_error(d, object, DOCUMENT_OPENER, "missing \"chain\"");
 	}
-	if (json_member(object, "to") != NULL || l->chain == NULL)
-		return;
-	if (l->chain->has_target)
-		l->to = l->chain->target;
-	else
-		document_error(d, object, DOCUMENT_OPENER,
-			"missing \"to\", and its chain has no \"target\"");
+	complete_target(d, object, l);
+}
+
+static void check_users(
+	struct document *d, const struct json *object, const struct access_listener *l)
+{
+	const struct json *users = json_member(object, "users_file");
+	if (users != NULL && l->protocols == 0)
+		document_error(d, users, DOCUMENT_NAME,
+			"users are for proxies; a plain forward asks nobody");
 }
 
 static void check_open(struct document *d, const struct json *object,
@@ -219,12 +271,14 @@ static void check_open(struct document *d, const struct json *object,
 {
 	char pointer[64];
 	const struct json *from = json_member(object, "from");
-	if (l->is_open || file->is_open || from == NULL || !address_is_anybody(&l->from))
+	if (l->is_open || file->is_open || json_member(object, "users_file") != NULL ||
+		from == NULL || !address_is_anybody(&l->from))
 		return;
 	document_error_bare(d, from, DOCUMENT_VALUE,
 		"%s accepts any source without users: anyone who reaches port %u could use your "
-		"chain; set a narrower \"from\", or \"open\": true, or pass --open",
-		document_pointer(d, object, pointer, sizeof pointer), l->addr.port);
+		"chain; set %sa narrower \"from\", or \"open\": true, or pass --open",
+		document_pointer(d, object, pointer, sizeof pointer), l->addr.port,
+		l->protocols != 0 ? "\"users_file\" or " : "");
 }
 
 static void read_listener(struct document *d, const struct json *object, void *to)
@@ -237,6 +291,7 @@ static void read_listener(struct document *d, const struct json *object, void *t
 		{ "chain", read_listen_chain, false },
 		{ "from", read_from, false },
 		{ "open", read_open, false },
+		{ "users_file", read_users_file, false },
 		{ "limits", read_listen_limits, false },
 	};
 	struct access_file *file = to;
@@ -253,6 +308,7 @@ static void read_listener(struct document *d, const struct json *object, void *t
 	if (!field_object(d, object, fields, COUNT(fields), &l))
 		return;
 	complete(d, object, listen, file);
+	check_users(d, object, listen);
 	check_open(d, object, listen, file);
 	listen->is_open = listen->is_open || file->is_open;
 }

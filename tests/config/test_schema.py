@@ -321,6 +321,9 @@ class Messages(Case):
         self.assertRegex(done.stderr.splitlines()[0],
                          r'^access\.json:1:\d+: error: /listen/1 accepts any source without users: anyone who reaches '
                          r'port 1080 could use your chain; set a narrower "from", or "open": true, or pass --open$')
+        del document["listen"][1]["to"]
+        self.assertIn('; set "users_file" or a narrower "from", or "open": true, or pass --open\n',
+                      self.check("access", document).stderr)
         done = self.run_program("access", "--listen", "127.0.0.1:1080", "--chain", "chain.full.json", "--from", "any")
         self.assertEqual(done.returncode, 3)
         self.assertIn("accepts any source without users: anyone who reaches port 1080 could use your chain; set a "
@@ -371,8 +374,9 @@ class Programs(Case):
             ("hop", "-u", "me,hop1.key", "--listen", "8080"), ("hop", "-u", "me,hop1.key", "--drain", "30"),
             ("hop", "-u", "me,hop1.key", "--workers", "0"), ("hop", "-u", "me,hop1.key", "--allow", "loopbak"),
             ("hop", "-u", "me,hop1.key", "--log-level", "loud"), ("hop", "--listen", ":0"), ("hop", "check", "a", "b"),
-            ("access", "--listen", ":0", "--chain", "chain.min.json"), ("access", "--listen", ":0", "--to", "a:1"),
-            ("access", *chain), ("access", "-l", ":0", *chain, "--hop", "a:1,hop1.key"), ("access", "-l", "socks5://:0", *chain),
+            ("access", "--listen", "tcp://:0", "--chain", "chain.min.json"), ("access", "--listen", ":0", "--to", "a:1"),
+            ("access", "-l", "socks5://:0", "--to", "a:1", *chain), ("access", "-l", ":0", *chain, "--users-file", "none"),
+            ("access", *chain), ("access", "-l", ":0", *chain, "--hop", "a:1,hop1.key"), ("access", "-l", "socks4://:0", *chain),
             ("access", "-l", ":0", *chain, "--from", "nowhere"), ("access", "-l", ":0", *chain, "--to", "a"),
             ("access", "--config", "access.min.json", "--to", "a:1"), ("chain",), ("chain", "connect"), ("chain", "check"),
             ("chain", "keygen", "file"),
@@ -382,12 +386,12 @@ class Programs(Case):
                 done = self.run_program(*command)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertRegex(done.stderr, r"^\w+( \w+)?: .+\nTry '")
-        self.assertIn('--listen: tcp:// and udp:// are known, not "socks5://"',
-                      self.run_program("access", "-l", "socks5://:0", *chain).stderr)
+        self.assertIn('--listen: tcp://, udp://, socks5:// and http:// are known, not "socks4://"',
+                      self.run_program("access", "-l", "socks4://:0", *chain).stderr)
         self.assertIn("needs --listen ADDR", self.run_program("access", *chain).stderr)
         self.assertIn('--listen: "8080" has no host part', self.run_program("access", "-l", "udp://8080", *chain).stderr)
         self.assertIn('needs --to HOST:PORT, or a "target" in the chain file',
-                      self.run_program("access", "--listen", ":0", "--chain", "chain.min.json").stderr)
+                      self.run_program("access", "--listen", "udp://:0", "--chain", "chain.min.json").stderr)
 
     def test_a_named_configuration_is_never_replaced_by_another(self):
         home = self.folder / "home/hopchain"

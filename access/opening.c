@@ -1,0 +1,195 @@
+#include "access/opening.h"
+
+#include "common/loop.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "access"
+#include "common/log.h"
+
+struct opening {
+	const struct access_ingress *ingress;
+	struct stream *client;
+	struct greeting *greeting;
+	struct login_check *check; /* while a password is looked up */
+	struct timer deadline;
+	bool has_begun, was_wrong;
+	opening_fn *on_done;
+	void *owner;
+};
+
+static struct loop *loop_of(const struct opening *o)
+{
+	return o->ingress->worker->loop;
+}
+
+/* The one place an opening reports; @o may be gone afterwards. */
+static void end(struct opening *o, enum opening_end how)
+{
+	loop_timer_stop(loop_of(o), &o->deadline);
+	stream_read_stop(o->client);
+	o->on_done(how, o->owner);
+}
+
+static void advance(struct opening *o, enum greeting_step step);
+
+static void on_checked(bool is_right, void *owner)
+{
+	struct opening *o = owner;
+	o->check = NULL;
+	o->was_wrong = !is_right;
+	advance(o, greeting_verdict(o->greeting, is_right));
+}
+
+static void check_password(struct opening *o)
+{
+	const char *name, *password;
+	stream_read_stop(o->client);
+	greeting_password(o->greeting, &name, &password);
+	assert(o->ingress->logins != NULL);
+	int error = logins_check(o->ingress->logins, name, password, on_checked, o, &o->check);
+	if (error != 0)
+		end(o, error == ERR_AGAIN ? OPENING_BUSY : OPENING_NO_MEMORY);
+}
+
+static void advance(struct opening *o, enum greeting_step step)
+{
+	struct bytes out = greeting_output(o->greeting);
+	if (out.len > 0)
+		stream_write(o->client, out);
+	switch (step) {
+	case GREETING_MORE:
+		stream_read_limit(o->client, greeting_wants(o->greeting));
+		return;
+	case GREETING_PASSWORD:
+		check_password(o);
+		return;
+	case GREETING_READY:
+		end(o, OPENING_READY);
+		return;
+	case GREETING_REFUSED:
+		end(o, o->was_wrong ? OPENING_REJECTED : OPENING_REFUSED);
+		return;
+	case GREETING_SILENT:
+		end(o, OPENING_SILENT);
+		return;
+	}
+}
+
+static void on_client(
+	struct stream *client, enum stream_event event, struct bytes data, void *owner)
+{
+	struct opening *o = owner;
+	(void)client;
+	switch (event) {
+	case STREAM_DATA:
+		o->has_begun = true;
+		advance(o, greeting_feed(o->greeting, data));
+		return;
+	case STREAM_EOF:
+		end(o, OPENING_LEFT);
+		return;
+	case STREAM_FAILED:
+		end(o, OPENING_FAILED);
+		return;
+	case STREAM_CONNECTED:
+	case STREAM_DRAINED:
+	case STREAM_CLOSED:
+		return;
+	}
+}
+
+static void on_deadline(struct timer *timer)
+{
+	end((struct opening *)((char *)timer - offsetof(struct opening, deadline)), OPENING_LATE);
+}
+
+int opening_start(const struct access_ingress *ingress, struct stream *client, opening_fn *on_done,
+	void *owner, struct opening **ret)
+{
+	struct greeting_options options = { .protocols = ingress->options->protocols,
+		.needs_user = ingress->options->needs_user };
+	struct opening *o = calloc(1, sizeof *o);
+	if (o == NULL)
+		return ERR_NOMEM;
+	int error = greeting_new(&options, &o->greeting);
+	if (error != 0) {
+		free(o);
+		return error;
+	}
+	o->ingress = ingress;
+	o->client = client;
+	o->on_done = on_done;
+	o->owner = owner;
+	stream_own(client, on_client, o);
+	stream_read_limit(client, greeting_wants(o->greeting));
+	loop_timer_start(loop_of(o), &o->deadline, GREETING_MS, on_deadline);
+	*ret = o;
+	return 0;
+}
+
+void opening_free(struct opening *opening)
+{
+	if (opening == NULL)
+		return;
+	loop_timer_stop(loop_of(opening), &opening->deadline);
+	if (opening->check != NULL)
+		login_check_cancel(opening->check);
+	greeting_free(opening->greeting);
+	free(opening);
+}
+
+bool opening_has_begun(const struct opening *opening)
+{
+	return opening->has_begun;
+}
+
+const struct greeting_request *opening_request(const struct opening *opening)
+{
+	return greeting_request(opening->greeting);
+}
+
+char *opening_tell(const struct opening *opening)
+{
+	const struct greeting_request *request = opening_request(opening);
+	char user[4 * GREETING_NAME_MAX], to[ADDR_TEXT_MAX], *told = NULL;
+	log_quote(request->user[0] != '\0' ? request->user : NULL, user, sizeof user);
+	if (asprintf(&told, "protocol=%s user=%s target=%s", request->protocol, user,
+		    addr_print(&request->target, to)) < 0)
+		return NULL;
+	return told;
+}
+
+struct bytes opening_answer(
+	struct opening *opening, const struct chain_error *error, const union addr_sock *bound)
+{
+	return greeting_answer(opening->greeting, error, bound);
+}
+
+const char *opening_end_name(enum opening_end end)
+{
+	switch (end) {
+	case OPENING_READY:
+		return "ready";
+	case OPENING_REFUSED:
+		return "bad-greeting";
+	case OPENING_REJECTED:
+		return "wrong-login";
+	case OPENING_SILENT:
+		return "unknown-protocol";
+	case OPENING_LEFT:
+		return "client-fin";
+	case OPENING_FAILED:
+		return "client-failed";
+	case OPENING_LATE:
+		return "greeting-timeout";
+	case OPENING_BUSY:
+		return "logins-busy";
+	case OPENING_NO_MEMORY:
+		return "local";
+	}
+	return "?";
+}

@@ -1,0 +1,135 @@
+#include "config/listen_flag.h"
+
+#include "config/address.h"
+#include "config/read_logins.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct scheme {
+	const char *text;
+	unsigned transports, protocols;
+};
+
+static const struct scheme schemes[] = {
+	{ "tcp://", ACCESS_TCP, 0 },
+	{ "udp://", ACCESS_UDP, 0 },
+	{ "socks5://", ACCESS_TCP, GREETING_SOCKS },
+	{ "http://", ACCESS_TCP, GREETING_HTTP },
+};
+static const struct scheme no_scheme = { "", ACCESS_TCP | ACCESS_UDP, 0 };
+
+const char *listen_flag_proxy_name(unsigned protocols)
+{
+	if (protocols == GREETING_SOCKS)
+		return "socks5";
+	return protocols == GREETING_HTTP ? "http" : "auto";
+}
+
+/* Return: NULL after cli_wrong(). */
+static const struct scheme *find_scheme(const struct cli *cli, const char *text)
+{
+	const char *end = strstr(text, "://");
+	if (end == NULL)
+		return &no_scheme;
+	for (size_t i = 0; i < COUNT(schemes); i++) {
+		if (strncmp(text, schemes[i].text, strlen(schemes[i].text)) == 0)
+			return &schemes[i];
+	}
+	cli_wrong(cli, "--listen: tcp://, udp://, socks5:// and http:// are known, not \"%.*s://\"",
+		end - text > 20 ? 20 : (int)(end - text), text);
+	return NULL;
+}
+
+static bool read_from(const struct cli *cli, const char *list, struct netset *set)
+{
+	char why[ADDRESS_WHY_MAX];
+	char *copy = strdup(list), *rest = copy;
+	bool is_good = copy != NULL;
+	for (char *word = strsep(&rest, ","); word != NULL && is_good; word = strsep(&rest, ",")) {
+		is_good = address_add_source(word, set, why);
+		if (!is_good)
+			cli_wrong(cli, "--from: %s", why);
+	}
+	free(copy);
+	return is_good;
+}
+
+static bool read_to(const struct cli *cli, const char *to, struct access_listener *l)
+{
+	char why[ADDRESS_WHY_MAX];
+	return address_parse(to, ADDRESS_TARGET, &l->to, why) || cli_wrong(cli, "--to: %s", why);
+}
+
+/* A target makes it a plain forward; without one the client says where to. */
+static bool choose_target(const struct cli *cli, const struct listen_flags *flags, const char *text,
+	const struct scheme *scheme, struct access_listener *l)
+{
+	l->transports = scheme->transports;
+	l->protocols = scheme->protocols;
+	if (l->protocols != 0)
+		return flags->to == NULL ||
+		       cli_wrong(cli,
+			       "--listen %s is a proxy, whose clients say where to; "
+			       "--to is for plain forwards",
+			       text);
+	if (flags->to != NULL)
+		return read_to(cli, flags->to, l);
+	if (l->chain->has_target) {
+		l->to = l->chain->target;
+		return true;
+	}
+	if (scheme != &no_scheme)
+		return cli_wrong(cli,
+			"--listen %s needs --to HOST:PORT, or a \"target\" in the "
+			"chain file",
+			text);
+	l->transports = ACCESS_TCP;
+	l->protocols = GREETING_SOCKS | GREETING_HTTP;
+	return true;
+}
+
+static void check_open(const char *text, const struct access_listener *l, struct report *report)
+{
+	if (l->is_open || l->needs_user || !address_is_anybody(&l->from))
+		return;
+	report_add_plain(report,
+		"--listen %s accepts any source without users: anyone who reaches port %u could "
+		"use your chain; set %sa narrower --from, or pass --open",
+		text, l->addr.port, l->protocols != 0 ? "--users-file or " : "");
+}
+
+enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags *flags,
+	const char *text, const struct chain_spec *chain, struct report *report,
+	struct access_listener *ret)
+{
+	char why[ADDRESS_WHY_MAX];
+	const struct scheme *scheme = find_scheme(cli, text);
+	if (scheme == NULL)
+		return CLI_USAGE;
+	ret->chain = chain;
+	ret->is_open = flags->is_open;
+	if (!address_parse(text + strlen(scheme->text), ADDRESS_LISTEN, &ret->addr, why)) {
+		cli_wrong(cli, "--listen: %s", why);
+		return CLI_USAGE;
+	}
+	if ((flags->from != NULL && !read_from(cli, flags->from, &ret->from)) ||
+		!choose_target(cli, flags, text, scheme, ret))
+		return CLI_USAGE;
+	if (flags->users_file != NULL && ret->protocols == 0) {
+		cli_wrong(cli,
+			"--users-file is for proxies; --listen %s is a plain forward, which "
+			"asks nobody",
+			text);
+		return CLI_USAGE;
+	}
+	if (flags->users_file != NULL) {
+		ret->needs_user = true;
+		if (!read_logins_file(flags->users_file, report, &ret->users, &ret->n_users))
+			return CLI_CONFIG;
+	}
+	check_open(text, ret, report);
+	return CLI_OK;
+}
