@@ -407,6 +407,20 @@ Test(addr, only_mapped_addresses_are_unmapped)
 	cr_assert(addr_sock_is_equal(&s, &want));
 }
 
+Test(addr, equal_is_the_same_kind_host_and_port)
+{
+	static const char *const texts[] = { "1.2.3.4:5", "1.2.3.4:6", "1.2.3.5:5",
+		"[::ffff:1.2.3.4]:5", "[fe80::1%1]:5", "[fe80::1]:5", "a.b:5", "A.b:5", "a.bc:5" };
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++) {
+			struct addr a, b;
+			cr_assert_eq(addr_parse_dial(texts[i], &a), ADDR_OK);
+			cr_assert_eq(addr_parse_dial(texts[j], &b), ADDR_OK);
+			cr_expect_eq(addr_is_equal(&a, &b), i == j, "%s %s", texts[i], texts[j]);
+		}
+	}
+}
+
 Test(addr, every_error_and_class_has_words)
 {
 	for (int e = ADDR_OK; e <= ADDR_BAD_NAME; e++)
