@@ -381,16 +381,8 @@ static enum reply reply_of(const struct chain_error *error)
 {
 	uint8_t reply = wire_status_socks_reply(chain_error_status(error), error->detail);
 	bool is_exit = error->stage == CHAIN_STATUS && error->hop >= error->n_hops;
-	if (is_exit && reply != REPLY_OK)
-		return (enum reply)reply;
-	switch (reply) {
-	case REPLY_NET_UNREACH:
-	case REPLY_HOST_UNREACH:
-	case REPLY_REFUSED:
-		return (enum reply)reply;
-	default:
-		return REPLY_FAILURE;
-	}
+	bool is_of_way = reply >= REPLY_NET_UNREACH && reply <= REPLY_REFUSED;
+	return is_exit || is_of_way ? (enum reply)reply : REPLY_FAILURE;
 }
 
 struct bytes socks_answer(
