@@ -32,7 +32,23 @@ struct world {
 	struct chain_spec spec;
 	struct chain_hop spec_hop;
 	struct listener *hop_listener, *access_listener, *origin_listener;
+	uint8_t request[64]; /* what a proxy's client says before "hello" */
+	size_t n_request, n_reply;
 };
+
+/* Greetings are not waited for as long as they may take. */
+static bool is_impatient;
+void __real_loop_timer_start(
+	struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn);
+void __wrap_loop_timer_start(
+	struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn);
+void __wrap_loop_timer_start(
+	struct loop *loop, struct timer *timer, uint64_t delay_ms, timer_fn *fn)
+{
+	if (is_impatient && delay_ms == GREETING_MS)
+		delay_ms = 60;
+	__real_loop_timer_start(loop, timer, delay_ms, fn);
+}
 
 static void on_session_end(struct hop_worker *w)
 {
@@ -147,6 +163,10 @@ static void set_up(struct world *w)
 		.sources = w->sources,
 		.on_session_end = on_access_end };
 	cr_assert_eq(relay_group_new(w->loop, &w->access.relays), 0);
+	cr_assert_eq(udp_io_new(w->loop, &w->access.io), 0);
+	cr_assert_eq(drain_new(w->loop, (struct drain_limits){ 0 }, on_drain_empty, NULL,
+			     &w->access.drain),
+		0);
 	w->ingress = (struct access_ingress){ .worker = &w->access,
 		.options = &w->listener_options,
 		.connections = &w->ingress_connections,
@@ -154,14 +174,33 @@ static void set_up(struct world *w)
 	cr_assert_eq(chain_client_new(w->loop, NULL, &w->spec, &w->ingress.chain), 0);
 }
 
+/* The listener is a proxy, and its clients ask for the origin by SOCKS5. */
+static void set_up_proxy(struct world *w)
+{
+	static const uint8_t begin[] = { 5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1 };
+	set_up(w);
+	uint16_t port = listener_port(w->origin_listener);
+	w->listener_options.protocols = GREETING_SOCKS | GREETING_HTTP;
+	memcpy(w->request, begin, sizeof begin);
+	w->request[sizeof begin] = (uint8_t)(port >> 8);
+	w->request[sizeof begin + 1] = (uint8_t)port;
+	w->n_request = sizeof begin + 2;
+	w->n_reply = 12;
+}
+
+static bool is_quiet(const struct world *w)
+{
+	return w->hop.sessions == NULL && w->access.sessions == NULL &&
+	       drain_is_empty(w->hop.drain) && drain_is_empty(w->access.drain);
+}
+
 static void tear_down(struct world *w)
 {
 	hop_sessions_stop(&w->hop);
 	access_sessions_stop(&w->access);
 	drain_stop(w->hop.drain);
-	for (int i = 0;
-		i < 100 && (w->hop.sessions || w->access.sessions || !drain_is_empty(w->hop.drain));
-		i++)
+	drain_stop(w->access.drain);
+	for (int i = 0; i < 100 && !is_quiet(w); i++)
 		loop_run_until(w->loop, &never, 10);
 	cr_expect_null(w->hop.sessions);
 	cr_expect_null(w->access.sessions);
@@ -173,6 +212,8 @@ static void tear_down(struct world *w)
 	loop_run_until(w->loop, &never, 50);
 	chain_client_free(w->ingress.chain);
 	relay_group_free(w->access.relays);
+	drain_free(w->access.drain);
+	udp_io_free(w->access.io);
 	relay_group_free(w->hop.relays);
 	drain_free(w->hop.drain);
 	hop_worker_forget(&w->hop);
@@ -186,26 +227,35 @@ static void tear_down(struct world *w)
 	loop_free(w->loop);
 }
 
-/* One client: connects, sends, waits for the echo or a failure. Return: whether the echo came. */
-static bool talk(struct world *w, unsigned long failing_nth, bool *ret_has_failed)
+static struct stream *dial_access(struct world *w, struct sink *client)
 {
-	struct sink client = { 0 };
 	struct stream *s;
 	union addr_sock to = { .ip4 = { .sin_family = AF_INET,
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
 	addr_sock_set_port(&to, listener_port(w->access_listener));
 	cr_assert_eq(tcp_connect(w->loop, &to, false, NULL, NULL, &s), 0);
-	sink_take(&client, s);
+	sink_take(client, s);
+	return s;
+}
+
+/* One client: connects, sends, waits for the echo or a failure. Return: whether the echo came. */
+static bool talk(struct world *w, unsigned long failing_nth, bool *ret_has_failed)
+{
+	struct sink client = { 0 };
+	struct stream *s = dial_access(w, &client);
+	size_t n_wanted = w->n_reply + 5;
 	cr_assert(loop_run_until(w->loop, &client.is_connected, WAIT_MS));
+	stream_write(s, bytes_of(w->request, w->n_request));
 	stream_write(s, bytes_of("hello", 5));
 	stream_read_start(s);
 	if (failing_nth > 0)
 		failing_start(failing_nth);
-	for (int i = 0; i < WAIT_MS / 5 && client.n < 5 && !client.has_failed && !client.has_ended;
+	for (int i = 0;
+		i < WAIT_MS / 5 && client.n < n_wanted && !client.has_failed && !client.has_ended;
 		i++)
 		loop_run_until(w->loop, &never, 5);
 	*ret_has_failed = failing_stop();
-	bool is_served = client.n == 5 && memcmp(client.data, "hello", 5) == 0;
+	bool is_served = client.n == n_wanted && memcmp(client.data + w->n_reply, "hello", 5) == 0;
 	stream_close(s);
 	cr_assert(loop_run_until(w->loop, &client.is_closed, WAIT_MS));
 	sink_free(&client);
@@ -223,24 +273,155 @@ Test(session, an_echo_goes_through, .timeout = 30)
 
 /* Every allocation of a session's set-up fails once: no crash, no leak, and the next client is
  * served. The sink of the test allocates too: a failure there shows as one of the test's own and is
- * let pass. */
-Test(session, each_allocation_of_the_set_up_may_fail, .timeout = 120)
+ * let pass. Return: how many there are. */
+static unsigned long fail_each_allocation(struct world *w)
 {
-	struct world w;
 	bool has_failed = true;
 	unsigned long n;
-	set_up(&w);
-	cr_assert(talk(&w, 0, &has_failed));
+	cr_assert(talk(w, 0, &has_failed));
 	for (n = 1; n < 60; n++) {
-		talk(&w, n, &has_failed);
+		talk(w, n, &has_failed);
 		if (!has_failed)
 			break;
-		cr_assert(talk(&w, 0, &has_failed), "served again after allocation %lu failed", n);
+		cr_assert(talk(w, 0, &has_failed), "served again after allocation %lu failed", n);
 		has_failed = true;
 	}
 	cr_expect_gt(n, 10, "allocations were failed");
 	cr_expect_lt(n, 60, "the set-up ends");
+	return n;
+}
+
+Test(session, each_allocation_of_the_set_up_may_fail, .timeout = 120)
+{
+	struct world w;
+	set_up(&w);
+	fail_each_allocation(&w);
 	tear_down(&w);
+}
+
+Test(proxy, each_allocation_of_the_set_up_may_fail, .timeout = 120)
+{
+	struct world w;
+	set_up_proxy(&w);
+	fail_each_allocation(&w);
+	tear_down(&w);
+}
+
+Test(proxy, an_echo_goes_through, .timeout = 30)
+{
+	struct world w;
+	bool has_failed;
+	set_up_proxy(&w);
+	cr_expect(talk(&w, 0, &has_failed));
+	tear_down(&w);
+}
+
+/* A client that says a byte now and then, or nothing, ends when its time is over. */
+Test(proxy, a_slow_greeting_ends, .timeout = 30)
+{
+	struct world w;
+	set_up_proxy(&w);
+	is_impatient = true;
+	for (size_t n_said = 0; n_said < w.n_request; n_said++) {
+		struct sink client = { 0 };
+		struct stream *s = dial_access(&w, &client);
+		cr_assert(loop_run_until(w.loop, &client.is_connected, WAIT_MS));
+		stream_read_start(s);
+		uint64_t start_ms = loop_now_ms(w.loop);
+		for (size_t i = 0; i < n_said; i++) {
+			stream_write(s, bytes_of(w.request + i, 1));
+			loop_run_until(w.loop, &never, 2);
+		}
+		cr_assert(loop_run_until(w.loop, &client.has_ended, WAIT_MS));
+		cr_expect_geq(loop_now_ms(w.loop) - start_ms, 40);
+		cr_expect_lt(loop_now_ms(w.loop) - start_ms, 1000);
+		stream_close(s);
+		cr_assert(loop_run_until(w.loop, &client.is_closed, WAIT_MS));
+		sink_free(&client);
+		cr_expect_null(w.access.sessions);
+	}
+	tear_down(&w);
+}
+
+/* What a greeting takes does not count for what comes after it. */
+Test(proxy, a_greeting_in_time_is_not_cut, .timeout = 30)
+{
+	struct world w;
+	struct sink client = { 0 };
+	set_up_proxy(&w);
+	is_impatient = true;
+	struct stream *s = dial_access(&w, &client);
+	cr_assert(loop_run_until(w.loop, &client.is_connected, WAIT_MS));
+	stream_read_start(s);
+	stream_write(s, bytes_of(w.request, w.n_request));
+	loop_run_until(w.loop, &never, 150);
+	cr_expect(!client.has_ended && !client.has_failed);
+	cr_expect_eq(client.n, w.n_reply);
+	stream_close(s);
+	cr_assert(loop_run_until(w.loop, &client.is_closed, WAIT_MS));
+	sink_free(&client);
+	tear_down(&w);
+}
+
+/* An association lives as long as its connection, and no longer than the server. */
+Test(proxy, an_association_ends_with_its_connection, .timeout = 30)
+{
+	struct world w;
+	static const uint8_t request[] = { 5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0 };
+	set_up_proxy(&w);
+	for (int how = 0; how < 4; how++) {
+		struct sink client = { 0 };
+		struct stream *s = dial_access(&w, &client);
+		cr_assert(loop_run_until(w.loop, &client.is_connected, WAIT_MS));
+		stream_read_start(s);
+		stream_write(s, bytes_of(request, sizeof request));
+		for (int i = 0; i < WAIT_MS / 5 && client.n < 12; i++)
+			loop_run_until(w.loop, &never, 5);
+		cr_assert_eq(client.n, 12);
+		cr_expect_eq(client.data[3], 0, "reply %d", client.data[3]);
+		cr_expect(client.data[10] != 0 || client.data[11] != 0, "a port");
+		cr_assert_not_null(w.access.sessions);
+		if (how == 0)
+			stream_close(s);
+		else if (how == 1)
+			stream_abort(s);
+		else if (how == 2)
+			access_sessions_stop(&w.access);
+		else
+			access_sessions_drain(&w.access);
+		for (int i = 0; i < WAIT_MS / 5 && w.access.sessions != NULL; i++)
+			loop_run_until(w.loop, &never, 5);
+		cr_expect_null(w.access.sessions, "how %d", how);
+		if (how > 1)
+			stream_close(s);
+		cr_assert(loop_run_until(w.loop, &client.is_closed, WAIT_MS));
+		sink_free(&client);
+	}
+	tear_down(&w);
+}
+
+static void leave_at_any_turn(struct world *w)
+{
+	for (int turns = 0; turns < 40; turns++) {
+		struct sink client = { 0 };
+		struct stream *s = dial_access(w, &client);
+		for (int i = 0; i < turns; i++) {
+			loop_turn(w->loop);
+			if (i == 2)
+				stream_write(s, bytes_of(w->request, w->n_request));
+		}
+		if (turns % 2)
+			stream_abort(s);
+		else
+			stream_close(s);
+		cr_assert(loop_run_until(w->loop, &client.is_closed, WAIT_MS));
+		loop_run_until(w->loop, &never, 5);
+		sink_free(&client);
+	}
+	for (int i = 0; i < 200 && (w->hop.sessions || w->access.sessions); i++)
+		loop_run_until(w->loop, &never, 10);
+	cr_expect_null(w->access.sessions, "no session outlives its client");
+	cr_expect_null(w->hop.sessions);
 }
 
 /* A client that goes away while the chain is built takes everything with it. */
@@ -248,27 +429,14 @@ Test(session, a_client_may_leave_at_any_turn, .timeout = 60)
 {
 	struct world w;
 	set_up(&w);
-	for (int turns = 0; turns < 30; turns++) {
-		struct sink client = { 0 };
-		struct stream *s;
-		union addr_sock to = { .ip4 = { .sin_family = AF_INET,
-					       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-		addr_sock_set_port(&to, listener_port(w.access_listener));
-		cr_assert_eq(tcp_connect(w.loop, &to, false, NULL, NULL, &s), 0);
-		sink_take(&client, s);
-		for (int i = 0; i < turns; i++)
-			loop_turn(w.loop);
-		if (turns % 2)
-			stream_abort(s);
-		else
-			stream_close(s);
-		cr_assert(loop_run_until(w.loop, &client.is_closed, WAIT_MS));
-		loop_run_until(w.loop, &never, 5);
-		sink_free(&client);
-	}
-	for (int i = 0; i < 200 && (w.hop.sessions || w.access.sessions); i++)
-		loop_run_until(w.loop, &never, 10);
-	cr_expect_null(w.access.sessions, "no session outlives its client");
-	cr_expect_null(w.hop.sessions);
+	leave_at_any_turn(&w);
+	tear_down(&w);
+}
+
+Test(proxy, a_client_may_leave_at_any_turn, .timeout = 60)
+{
+	struct world w;
+	set_up_proxy(&w);
+	leave_at_any_turn(&w);
 	tear_down(&w);
 }
