@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 		&cli_check_command,
 		&cli_explain_command,
 		&cli_keygen_command,
+		&cli_passwd_command,
 		&cli_ssh_config_command,
 	};
 	static const struct cli_program program = {

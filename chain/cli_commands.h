@@ -15,5 +15,6 @@ extern const struct cli_command cli_doctor_command;     /* cli_doctor.c */
 extern const struct cli_command cli_explain_command;    /* cli_explain.c */
 extern const struct cli_command cli_ssh_config_command; /* cli_ssh_config.c */
 extern const struct cli_command cli_keygen_command;     /* cli_keygen.c */
+extern const struct cli_command cli_passwd_command;     /* cli_passwd.c */
 
 #endif

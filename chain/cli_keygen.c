@@ -1,13 +1,9 @@
 #include "chain/cli_commands.h"
+#include "chain/cli_file.h"
 #include "chain/hopchain.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -52,93 +48,16 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	return true;
 }
 
-static enum cli_exit fail(const char *what, const char *path)
-{
-	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
-	return CLI_FAILED;
-}
-
-static bool write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-/* A rename or a new name is on disk once its folder is. Best effort: not every file system can. */
-static void sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path + 1));
-	int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	free(folder);
-}
-
-/* A file that did not exist, mode 0600 whatever the umask. */
-static enum cli_exit write_new(const char *path, const char *text, size_t len)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 && errno == EEXIST) {
-		fprintf(stderr, "chain: %s exists; a key that is replaced is lost: --force\n",
-			path);
-		return CLI_FAILED;
-	}
-	if (fd < 0)
-		return fail("create", path);
-	bool is_good = fchmod(fd, 0600) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
-	int error = errno;
-	if (close(fd) < 0 && is_good) {
-		is_good = false;
-		error = errno;
-	}
-	if (is_good)
-		return CLI_OK;
-	unlink(path);
-	errno = error;
-	return fail("write", path);
-}
-
-/* Written beside, then renamed: there is a whole key at any time. */
-static enum cli_exit replace(const char *path, const char *text, size_t len)
-{
-	char *beside = NULL;
-	uint8_t suffix[8];
-	if (getrandom(suffix, sizeof suffix, 0) != sizeof suffix ||
-		asprintf(&beside, "%s.%02x%02x%02x%02x%02x%02x%02x%02x", path, suffix[0], suffix[1],
-			suffix[2], suffix[3], suffix[4], suffix[5], suffix[6], suffix[7]) < 0)
-		return fail("create", path);
-	enum cli_exit result = write_new(beside, text, len);
-	if (result == CLI_OK && rename(beside, path) < 0) {
-		result = fail("replace", path);
-		unlink(beside);
-	}
-	free(beside);
-	return result;
-}
-
 static enum cli_exit write_key(const struct flags *flags, const char *text, size_t len)
 {
-	enum cli_exit result;
-	if (flags->output == NULL || strcmp(flags->output, "-") == 0)
-		return write_all(STDOUT_FILENO, text, len) ? CLI_OK : fail("write to", "stdout");
-	if (flags->is_forced)
-		result = replace(flags->output, text, len);
-	else
-		result = write_new(flags->output, text, len);
-	if (result == CLI_OK)
-		sync_folder(flags->output);
-	return result;
+	if (flags->output != NULL && strcmp(flags->output, "-") != 0)
+		return flags->is_forced ? cli_file_replace(flags->output, text, len, NULL)
+					: cli_file_create(flags->output, text, len,
+						  "a key that is replaced is lost: --force");
+	if (cli_file_write(STDOUT_FILENO, text, len))
+		return CLI_OK;
+	fprintf(stderr, "chain: cannot write to stdout: %s\n", strerror(errno));
+	return CLI_FAILED;
 }
 
 static enum cli_exit generate(const struct flags *flags)

@@ -118,6 +118,12 @@ HOPCHAIN_API const char *hopchain_target_check(const char *target);
 HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_key_generate(
 	const char *mask_of, char to[HOPCHAIN_KEY_TEXT], char **ret_report);
 
+/** hopchain_password_hash() - what a users file of access(1) holds of a password: an argon2id text
+ * with its own salt, NUL-terminated. Takes 64 MiB and about 0.1 s: not on a loop. */
+#define HOPCHAIN_PASSWORD_TEXT 128
+HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_password_hash(
+	const char *password, char to[HOPCHAIN_PASSWORD_TEXT]);
+
 /* ---- Failures ---- */
 
 enum hopchain_stage {

@@ -6,13 +6,12 @@
 
 #include <stdlib.h>
 
-#define LINE_MAX 256 /* on average, with a comment for each: what LOGINS_MAX of them may take */
-#define FILE_MAX ((size_t)LOGINS_MAX * LINE_MAX)
-#define TOLD_MAX 100 /* errors; nobody reads more, and each is looked up in the whole text */
+#define KEY_PREFIX "hc1" /* "hc1:…" is a key of a hop: nobody shall be told to replace that */
+#define TOLD_MAX   100   /* errors; nobody reads more, and each is looked up in the whole text */
 
 /* One file while it is read. */
 struct reading {
-	char *text;           /* owned; what was read is masked behind the name */
+	char *text;           /* what was read is masked behind the name */
 	struct source source; /* the same */
 	struct report *report;
 	unsigned n_wrong;
@@ -39,12 +38,18 @@ static bool is_name_character(char c)
 	       (c != '\0' && strchr("._@+-", c) != NULL);
 }
 
+static bool is_key(const char *name, size_t len)
+{
+	return len == strlen(KEY_PREFIX) && memcmp(name, KEY_PREFIX, len) == 0;
+}
+
 bool read_logins_is_name(const char *text, size_t len)
 {
 	size_t n = 0;
 	while (n < len && is_name_character(text[n]))
 		n++;
-	return len > 0 && len <= READ_LOGINS_NAME_MAX && n == len && text[0] != '-';
+	return len > 0 && len <= READ_LOGINS_NAME_MAX && n == len && text[0] != '-' &&
+	       !is_key(text, len);
 }
 
 static bool make_room(struct reading *r)
@@ -78,6 +83,15 @@ static bool add(struct reading *r, char *name, char *hash, struct span at)
 	return true;
 }
 
+static bool parse_hash(const char *text, size_t len, char to[SEAL_PASSWORD_TEXT])
+{
+	if (len >= SEAL_PASSWORD_TEXT)
+		return false;
+	memcpy(to, text, len);
+	to[len] = '\0';
+	return strlen(to) == len && seal_password_is_hash(to);
+}
+
 /* @start..@end is a line of a user. Return: false to stop. */
 static bool read_user_line(struct reading *r, size_t start, size_t end)
 {
@@ -85,19 +99,15 @@ static bool read_user_line(struct reading *r, size_t start, size_t end)
 	size_t len = end - start;
 	const char *colon = memchr(text, ':', len);
 	size_t name_len = colon != NULL ? (size_t)(colon - text) : 0;
-	bool is_name = read_logins_is_name(text, name_len);
-	size_t hash_len = colon != NULL ? len - name_len - 1 : 0;
-	bool is_hash = hash_len > 0 && hash_len < sizeof hash;
-	if (is_hash) {
-		memcpy(hash, colon + 1, hash_len);
-		hash[hash_len] = '\0';
-		is_hash = strlen(hash) == hash_len && seal_password_is_hash(hash);
-	}
-	size_t shown = is_name ? name_len + 1 : 0;
+	bool is_name = read_logins_is_name(text, name_len), is_a_key = is_key(text, name_len);
+	bool is_hash = colon != NULL && parse_hash(colon + 1, len - name_len - 1, hash);
+	size_t shown = is_name || is_a_key ? name_len + 1 : 0;
 	memset(text + shown, '*', len - shown);
 	struct span name = { start, start + name_len }, rest = { start + shown, end };
 	if (colon == NULL)
 		wrong(r, rest, "expected NAME:HASH; chain passwd makes such lines");
+	else if (is_a_key)
+		wrong(r, rest, "this is a key of a hop, not a line NAME:HASH of a users file");
 	else if (!is_name)
 		wrong(r, rest,
 			"what is before the first ':' is not a user name; names have up to %d of "
@@ -162,43 +172,70 @@ static void refuse_doubles(struct reading *r)
 	free(order);
 }
 
-static bool load(struct reading *r)
+static bool load(const char *path, char *to, struct report *report, struct bytes *ret)
 {
 	char why[KEY_WHY_MAX];
-	int len = key_file_load(r->source.path, r->text, FILE_MAX + 1, why);
+	int len = key_file_load(path, to, READ_LOGINS_FILE_MAX + 1, why);
 	if (len < 0)
-		report_add_plain(r->report, "%s", why);
-	else if ((size_t)len > FILE_MAX)
-		report_add_plain(r->report, "%s is longer than %zu bytes; no users file is",
-			r->source.path, FILE_MAX);
+		report_add_plain(report, "%s", why);
+	else if (len > READ_LOGINS_FILE_MAX)
+		report_add_plain(report, "%s is longer than %d bytes; no users file is", path,
+			READ_LOGINS_FILE_MAX);
 	else
-		r->source.text = bytes_of(r->text, (size_t)len);
-	return len >= 0 && (size_t)len <= FILE_MAX;
+		*ret = bytes_of(to, (size_t)len);
+	return len >= 0 && len <= READ_LOGINS_FILE_MAX;
 }
 
-bool read_logins_file(const char *path, struct report *report, struct login **ret, size_t *ret_n)
+/* Changes @text. */
+static bool read_text(const char *path, char *text, size_t len, struct report *report,
+	struct login **ret, size_t *ret_n)
 {
-	struct reading r = { .source = { .path = path }, .report = report };
-	size_t n_before = report_n_errors(report);
-	r.text = malloc(FILE_MAX + 1); /* pages that are not touched cost nothing */
-	if (r.text == NULL) {
-		report_add_plain(report, "out of memory");
-		return false;
-	}
-	if (load(&r)) {
-		read_lines(&r);
-		refuse_doubles(&r);
-		seal_wipe(r.text, r.source.text.len);
-	}
-	free(r.text);
+	struct reading r = { .text = text,
+		.source = { .path = path, .text = bytes_of(text, len) },
+		.report = report };
+	read_lines(&r);
+	refuse_doubles(&r);
 	free(r.names);
-	if (report_n_errors(report) > n_before) {
+	if (r.n_wrong > 0) {
 		read_logins_free(r.list, r.n);
 		return false;
 	}
 	*ret = r.list;
 	*ret_n = r.n;
 	return true;
+}
+
+bool read_logins_text(const char *path, struct bytes text, struct report *report,
+	struct login **ret, size_t *ret_n)
+{
+	char *copy = malloc(text.len + 1);
+	if (copy == NULL) {
+		report_add_plain(report, "out of memory");
+		return false;
+	}
+	if (text.len > 0)
+		memcpy(copy, text.ptr, text.len);
+	bool is_good = read_text(path, copy, text.len, report, ret, ret_n);
+	seal_wipe(copy, text.len);
+	free(copy);
+	return is_good;
+}
+
+bool read_logins_file(const char *path, struct report *report, struct login **ret, size_t *ret_n)
+{
+	struct bytes text;
+	char *to = malloc(READ_LOGINS_FILE_MAX + 1); /* what is not touched costs nothing */
+	if (to == NULL) {
+		report_add_plain(report, "out of memory");
+		return false;
+	}
+	bool is_good = load(path, to, report, &text);
+	if (is_good) {
+		is_good = read_text(path, to, text.len, report, ret, ret_n);
+		seal_wipe(to, text.len);
+	}
+	free(to);
+	return is_good;
 }
 
 void read_logins_free(struct login *list, size_t n)
