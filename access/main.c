@@ -17,14 +17,13 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct cli_option options[] = {
-	{ "listen", 'l', "ADDR", "Where", "address to accept on; TYPE://ADDR: see the manual",
-		NULL },
-	{ "to", 0, "HOST:PORT", NULL, "target; without any: a SOCKS and HTTP proxy", NULL },
+	{ "listen", 'l', "ADDR", "Where", "address; or tcp, udp, socks5 or http://ADDR", NULL },
+	{ "to", 0, "HOST:PORT", NULL, "target; without one it is a proxy", NULL },
 	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
 	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
 	{ "hop", 0, "ADDR,KEYFILE", NULL, "a hop (repeatable, in order)", NULL },
 	{ "from", 0, "CIDR,..", "Who", "sources served", "local" },
-	{ "users-file", 0, "FILE", NULL, "who may use the proxy: NAME:HASH lines", NULL },
+	{ "users-file", 0, "FILE", NULL, "names and passwords: chain passwd", NULL },
 	{ "open", 0, NULL, NULL, "serve any source", NULL },
 	{ "workers", 0, "N|auto", "Operate", "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
