@@ -25,6 +25,7 @@ enum {
 #define GREETING_MS       30000 /* from accept to the end of the greeting */
 
 struct greeting;
+struct http_body;
 
 enum greeting_step {
 	GREETING_MORE,     /* send greeting_output() if there is some; feed more */
@@ -46,6 +47,8 @@ struct greeting_request {
 	struct addr target;   /* ASSOCIATE: where the client will send from, or zeros */
 	const char *user;     /* who was let in, or "" */
 	struct bytes first; /* to the target before anything else: a rewritten request, its body */
+	const struct http_body *body; /* where what the client still sends for the target ends: for
+					 http_upload.h. NULL: all of it is */
 };
 
 struct greeting_options {

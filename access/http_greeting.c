@@ -124,6 +124,8 @@ static bool rewrite(struct http_greeting *http)
 
 static enum greeting_step let_in(struct http_greeting *http)
 {
+	if (http->is_connect && http->n_in > http->head_len)
+		return refuse(http, 400, "bytes behind CONNECT before its answer");
 	if (!http->is_connect && !rewrite(http))
 		return refuse(http, 503, "out of memory");
 	if (http_body_is_bad(&http->body))
@@ -189,8 +191,6 @@ static enum greeting_step check_connect(struct http_greeting *http)
 		return refuse(http, 400, http_uri_text(HTTP_URI_BAD_AUTHORITY));
 	if (head->framing == HTTP_CHUNKED || head->body_len > 0)
 		return refuse(http, 400, "CONNECT with a body");
-	if (http->n_in > http->head_len)
-		return refuse(http, 400, "bytes behind CONNECT before its answer");
 	http->request.protocol = "http-connect";
 	return check_user(http);
 }
@@ -214,6 +214,7 @@ static enum greeting_step check_request(struct http_greeting *http)
 	if (!http_rewrite_check(head))
 		return refuse(http, 400, "Connection names what the request needs, or no field");
 	http->request.target = http->uri.target;
+	http->request.body = &http->body;
 	http->request.protocol = "http";
 	return check_user(http);
 }

@@ -1,5 +1,6 @@
 #include "access/session.h"
 
+#include "access/http_upload.h"
 #include "access/opening.h"
 #include "access/udp_associate.h"
 #include "chain/wire_status.h"
@@ -217,18 +218,21 @@ static void on_chain_failed(struct access_session *s, const struct chain_error *
 
 /* What the client waits for, and what it has said already. What the kernel does not take now is
  * queued by the streams; the relay goes on behind it. */
-static void say_ready(struct access_session *s, struct stream *payload)
+static bool say_ready(struct access_session *s, struct stream *payload)
 {
-	struct bytes answer = opening_answer(s->opening, NULL, NULL);
-	struct bytes first = opening_request(s->opening)->first;
+	const struct greeting_request *request = opening_request(s->opening);
+	struct bytes answer = opening_answer(s->opening, NULL, NULL), first = request->first;
 	tcp_watch_end(s->client, false);
 	if (answer.len > 0)
 		stream_write(s->client, answer);
 	if (first.len > 0)
 		stream_write(payload, first);
 	s->n_first = first.len;
+	bool is_ready =
+		request->body == NULL || http_upload_new(s->client, request->body, &s->client) == 0;
 	opening_free(s->opening);
 	s->opening = NULL;
+	return is_ready;
 }
 
 static void on_chain(struct stream *payload, const struct chain_error *error, void *owner)
@@ -241,11 +245,10 @@ static void on_chain(struct stream *payload, const struct chain_error *error, vo
 		on_chain_failed(s, error);
 		return;
 	}
-	if (s->opening != NULL)
-		say_ready(s, payload);
+	bool is_ready = s->opening == NULL || say_ready(s, payload);
 	enter(s, STATE_RELAY);
-	if (relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
-		    &s->relay) == 0)
+	if (is_ready && relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
+				&s->relay) == 0)
 		return;
 	stream_drop(payload);
 	end_early(s, "local");

@@ -52,7 +52,7 @@ static void judge(struct talk *t, bool is_right)
 	check(strlen(name) > 0 && strlen(name) <= GREETING_NAME_MAX);
 	check(strlen(password) <= GREETING_NAME_MAX);
 	t->step = http_greeting_verdict(t->http, is_right);
-	check(t->step == (is_right ? GREETING_READY : GREETING_REFUSED));
+	check(t->step == GREETING_REFUSED || (is_right && t->step == GREETING_READY));
 }
 
 static void talk(struct talk *t, struct bytes in, size_t n_piece, bool needs_user, bool is_right)
