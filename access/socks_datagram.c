@@ -25,8 +25,8 @@ static bool decode_name(struct wire_reader *r, struct addr *to)
 	if (r->failed || name.len == 0 || memchr(name.ptr, '\0', name.len) != NULL ||
 		memchr(name.ptr, '%', name.len) != NULL) /* zones are of this host */
 		return false;
-	bool is_ip6 = memchr(name.ptr, ':', name.len) != NULL;
-	snprintf(text, sizeof text, is_ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)name.len,
+	bool is_bare_ip6 = name.ptr[0] != '[' && memchr(name.ptr, ':', name.len) != NULL;
+	snprintf(text, sizeof text, is_bare_ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)name.len,
 		(const char *)name.ptr, port);
 	return addr_parse_dial(text, to) == ADDR_OK;
 }

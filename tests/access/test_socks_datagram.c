@@ -59,7 +59,12 @@ static const struct row rows[] = {
 		SOCKS_DATAGRAM_BAD, NULL, NULL, false },
 	{ "a port behind an address", BYTES("\0\0\0\3\7::1]:53\0\x35hi"), SOCKS_DATAGRAM_BAD, NULL,
 		NULL, false },
-	{ "brackets", BYTES("\0\0\0\3\5[::1]\0\x35hi"), SOCKS_DATAGRAM_BAD, NULL, NULL, false },
+	{ "an IP6 literal in brackets as a name", BYTES("\0\0\0\3\5[::1]\0\x35hi"),
+		SOCKS_DATAGRAM_OK, "[::1]:53", "hi", false },
+	{ "a name in brackets", BYTES("\0\0\0\3\4[ex]\0\x35hi"), SOCKS_DATAGRAM_BAD, NULL, NULL,
+		false },
+	{ "a port behind brackets", BYTES("\0\0\0\3\7[::1]:5\0\x35hi"), SOCKS_DATAGRAM_BAD, NULL,
+		NULL, false },
 	{ "a zone",
 		BYTES("\0\0\0\3\x09"
 		      "fe80::1%1\0\x35hi"),
