@@ -247,6 +247,25 @@ class Demo:
         self.expect(answer == DNS_ADDRESS, f"asked at {self.access_udp.address}, {N_HOPS} hops away, it says in "
                                            f"{1000 * elapsed:.1f} ms: {DNS_NAME} is {answer}")
 
+    def use_the_proxy(self):
+        self.step("no target: access --listen 127.0.0.1:0 --chain chain.json is a proxy, SOCKS and HTTP on one port")
+        self.proxy = self.start("access-proxy", "access", "--listen", "127.0.0.1:0", "--chain", "chain.json")
+        wanted = hashlib.sha256(self.origin.content).hexdigest()
+        url = f"http://{self.origin.address}/file"
+        for name, protocol, options in (("SOCKS5", "socks5", ["-x", f"socks5h://{self.proxy.address}"]),
+                                        ("CONNECT", "http-connect", ["-x", f"http://{self.proxy.address}", "--proxytunnel"]),
+                                        ("plain HTTP", "http", ["-x", f"http://{self.proxy.address}"])):
+            self.step(f"{name}: curl {' '.join(options)} {url}")
+            start = time.monotonic()
+            done = self.curl("--noproxy", "", "-o", "got-proxy", *options, url)
+            elapsed = time.monotonic() - start
+            if done.returncode != 0:
+                raise Failure(f"curl: {done.stderr.decode()}\naccess' log:\n{self.proxy.text()}")
+            digest = hashlib.sha256((self.folder / "got-proxy").read_bytes()).hexdigest()
+            self.expect(digest == wanted, f"{FILE_BYTES >> 20} MiB in {elapsed:.2f} s, SHA-256 equal")
+            line = self.proxy.wait_for(rf"[^\n]*closed [^\n]*protocol={protocol} [^\n]*", "to tell of it")
+            self.expect(f"target={self.origin.address}" in line, f"access says: {line.strip()}")
+
     def tool(self, *arguments, **more):
         return subprocess.run([str(self.bin / "chain"), *arguments], cwd=self.folder, capture_output=True,
                               timeout=PATIENCE_S, **more)
@@ -301,7 +320,7 @@ class Demo:
         download = threading.Thread(target=lambda: results.append(self.curl("-o", "slow", url)))
         download.start()
         time.sleep(SLOW_PAUSE_S * 5)
-        running = [self.access, self.access_udp, *self.hops]
+        running = [self.access, self.access_udp, self.proxy, *self.hops]
         for program in running:
             program.process.send_signal(signal.SIGTERM)
         time.sleep(SLOW_PAUSE_S * 2)
@@ -323,6 +342,7 @@ class Demo:
         print(f"""
 Running in {self.folder} until Ctrl-C. Try:
   curl http://{self.access.address}/file | sha256sum
+  curl -x socks5h://{self.proxy.address} http://{self.origin.address}/file | sha256sum
   dig @127.0.0.1 -p {self.access_udp.address.rsplit(':', 1)[1]} {DNS_NAME}
   chain trace --chain {self.folder}/chain.json
   tail -f {self.folder}/*.log
@@ -352,6 +372,7 @@ def main():
         demo.build_chain()
         demo.move_bytes()
         demo.ask_name_server()
+        demo.use_the_proxy()
         demo.see_into_the_chain()
         demo.show_failures()
         if options.keep:
