@@ -107,10 +107,12 @@ static void check_again(struct bytes first, size_t head_len, const struct http_h
 	int n = snprintf(text, sizeof text, "%.*s http://%.*s%.*s", (int)head->method.len,
 		(const char *)head->method.ptr, (int)host.len, (const char *)host.ptr,
 		(int)path.len, (const char *)path.ptr);
-	size_t n_rest = (size_t)(first.ptr + head_len - rest);
+	/* Without "Connection: close", which would name a field "close". */
+	size_t n_rest = (size_t)(head->fields[head->n_fields - 1].name.ptr - rest) + 2;
 	if ((size_t)n + n_rest > GREETING_HEAD_MAX || head->n_fields > HTTP_FIELDS_MAX - 2)
 		return;
-	memcpy(text + n, rest, n_rest);
+	memcpy(text + n, rest, n_rest - 2);
+	memcpy(text + n + n_rest - 2, "\r\n", 2);
 	talk(&t, bytes_of(text, (size_t)n + n_rest), SIZE_MAX, false, false);
 	check(t.step == GREETING_READY);
 	struct bytes again = http_greeting_request(t.http)->first;
