@@ -22,7 +22,10 @@ struct login {
 
 struct loop;
 struct logins;
-/** logins_new() - of one worker; @list is borrowed until free. */
+/** logins_new() - of one worker; @list is borrowed until free. Of each, one check runs at a time,
+ * in the order they came: it takes a core and the hash's memory (64 MiB, at most 4 times that,
+ * common/seal_password.h). Those of a process are on libuv's 4 threads: 256 MiB for hashes of ours.
+ */
 NODISCARD int logins_new(
 	struct loop *loop, const struct login *list, size_t n_logins, struct logins **ret);
 /** logins_free() - waits for no thread: checks under way end by themselves. Their callbacks do not
@@ -32,8 +35,9 @@ void logins_free(struct logins *logins);
 struct login_check;
 typedef void login_check_fn(bool is_right, void *owner);
 /** logins_check() - copies both texts (wiped after). An unknown name takes as long as a wrong
- * password. @fn runs once, never from inside, unless cancelled. Return: 0, ERR_NOMEM, ERR_AGAIN:
- * LOGINS_PENDING_MAX are under way. */
+ * password: a hash of the list is checked for it. What was right is right at once for
+ * LOGINS_REMEMBER_MS, however many checks are under way. @fn runs once, never from inside, unless
+ * cancelled. Return: 0, ERR_NOMEM, ERR_AGAIN: LOGINS_PENDING_MAX are under way. */
 NODISCARD int logins_check(struct logins *logins, const char *name, const char *password,
 	login_check_fn *fn, void *owner, struct login_check **ret);
 void login_check_cancel(struct login_check *check);

@@ -207,6 +207,16 @@ Test(lib_chain, a_further_users_key_shares_the_mask)
 	tear_down(&f);
 }
 
+Test(lib_chain, password_hashes_have_their_own_salt)
+{
+	char one[HOPCHAIN_PASSWORD_TEXT], two[HOPCHAIN_PASSWORD_TEXT];
+	cr_assert_eq(hopchain_password_hash("secret", one), 0);
+	cr_assert_eq(hopchain_password_hash("secret", two), 0);
+	cr_expect_eq(strncmp(one, "$argon2id$", 10), 0, "%s", one);
+	cr_expect_str_neq(one, two);
+	cr_expect_lt(strlen(one), sizeof one);
+}
+
 Test(lib_chain, words)
 {
 	cr_expect_str_eq(hopchain_version(), HOPCHAIN_VERSION);
