@@ -29,7 +29,7 @@ bool http_authority_parse(struct bytes text, uint16_t default_port, struct addr 
 	memcpy(copy, text.ptr, text.len);
 	copy[text.len] = '\0';
 	enum addr_parse_error error = addr_parse_dial(copy, ret);
-	if (error == ADDR_NO_PORT && default_port != 0 && text.ptr[text.len - 1] != ':') {
+	if (error == ADDR_NO_PORT && default_port != 0) {
 		snprintf(copy + text.len, sizeof copy - text.len, ":%u", default_port);
 		error = addr_parse_dial(copy, ret);
 	}

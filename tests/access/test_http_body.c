@@ -106,9 +106,9 @@ Test(http_body, lines_between_chunks_are_short)
 Test(http_body, a_length_is_a_length)
 {
 	struct http_body body = of_length(5);
-	cr_expect_eq(http_body_take(&body, bytes_of("hel", 3)), 3);
+	cr_expect_eq(http_body_take(&body, bytes_of("123", 3)), 3);
 	cr_expect_not(http_body_has_ended(&body));
-	cr_expect_eq(http_body_take(&body, bytes_of("lo+", 3)), 2);
+	cr_expect_eq(http_body_take(&body, bytes_of("45+", 3)), 2);
 	cr_expect(http_body_has_ended(&body));
 	cr_expect_eq(http_body_take(&body, bytes_of("+", 1)), 0);
 	body = of_length(0);
@@ -175,15 +175,15 @@ Test(http_upload, the_body_goes_on_and_the_next_request_ends_it)
 {
 	struct world w;
 	set_up(&w, of_length(5));
-	say(&w, "hel");
-	expect_upload(&w, "hel", false);
-	say(&w, "lo");
+	say(&w, "123");
+	expect_upload(&w, "123", false);
+	say(&w, "45");
 	say(&w, "\r\n");
-	expect_upload(&w, "hello", false);
+	expect_upload(&w, "12345", false);
 	say(&w, "GET http://other/ HTTP/1.1\r\nProxy-Authorization: Basic YTpi\r\n\r\n");
-	expect_upload(&w, "hello", true);
+	expect_upload(&w, "12345", true);
 	say(&w, "more");
-	expect_upload(&w, "hello", true);
+	expect_upload(&w, "12345", true);
 	stream_write(w.upload.stream, bytes_of("answer", 6));
 	turns(&w);
 	cr_expect_eq(w.client.n, 6, "the other direction lives on");

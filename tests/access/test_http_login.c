@@ -1,6 +1,7 @@
 /* Names and passwords, limits, and every byte of what a client is answered. */
 #include "access/http_greeting.h"
 #include "chain/wire_status.h"
+#include "tests/support/failing.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -237,6 +238,25 @@ Test(http_login, connect_is_answered_when_the_chain_stands_and_get_is_not)
 	http = new_http(false);
 	cr_assert_eq(feed(http, "GET http://h/ HTTP/1.0\r\n\r\n"), GREETING_READY);
 	cr_expect_eq(http_greeting_answer(http, NULL).len, 0);
+	http_greeting_free(http);
+}
+
+Test(http_login, without_memory_the_client_is_told)
+{
+	struct http_greeting *http;
+	failing_start(1);
+	cr_expect_eq(http_greeting_new(false, &http), ERR_NOMEM);
+	cr_expect(failing_stop());
+	http = new_http(false);
+	failing_start(1);
+	cr_expect_eq(feed(http, "GET http://h/ HTTP/1.0\r\n\r\n"), GREETING_REFUSED);
+	cr_expect(failing_stop());
+	expect_bytes(http_greeting_output(http),
+		"HTTP/1.1 503 Service Unavailable\r\n"
+		"Proxy-Status: hopchain; details=\"out of memory\"\r\n"
+		"Content-Type: text/plain; charset=utf-8\r\n"
+		"Content-Length: 14\r\n"
+		"Connection: close\r\n\r\nout of memory\n");
 	http_greeting_free(http);
 }
 
