@@ -267,9 +267,11 @@ static enum reply read_request(struct socks *s, size_t n_address)
 	target->port = (uint16_t)(port[0] << 8 | port[1]);
 	if (is_connect && target->port == 0)
 		return REPLY_FAILURE;
+	/* Where datagrams will come from is not always known: PySocks names it "0". */
 	if (s->in[3] == ATYP_NAME)
-		return read_name(bytes_of(address + 1, n_address - 1), target) ? REPLY_OK
-									       : REPLY_FAILURE;
+		return read_name(bytes_of(address + 1, n_address - 1), target) || !is_connect
+			       ? REPLY_OK
+			       : REPLY_FAILURE;
 	target->kind = s->in[3] == ATYP_IP4 ? ADDR_IP4 : ADDR_IP6;
 	memcpy(target->ip, address, n_address);
 	return REPLY_OK;

@@ -146,7 +146,12 @@ static const struct row rows[] = {
 	{ "associate, empty name", false, false,
 		B("\5\1\0"
 		  "\5\3\0\3\0\0\x50"),
-		"0500" REPLY("01"), GREETING_REFUSED, NULL, NULL, 0 },
+		"0500", GREETING_READY, "*:80", "", GREETING_ASSOCIATE },
+	{ "associate, what PySocks names", false, false,
+		B("\5\1\0"
+		  "\5\3\0\3\1"
+		  "0\x12\x34"),
+		"0500", GREETING_READY, "*:4660", "", GREETING_ASSOCIATE },
 	{ "socks4", false, false,
 		B("\4\1\0\x50\x7f\0\0\1"
 		  "bob\0"),

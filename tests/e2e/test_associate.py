@@ -14,7 +14,13 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import WAIT, World, connect, receive_all, receive_exactly, received, until  # noqa: E402
 
+try:
+    import socks  # PySocks: python3-socks
+except ImportError:
+    socks = None
+
 ANY = b"\x01\0\0\0\0\0\0"
+NAME_0 = b"\x03\x01" + b"0"  # what PySocks calls an address it does not tell
 
 
 def header(port, host="127.0.0.1"):
@@ -64,7 +70,8 @@ class Associate(unittest.TestCase):
 
     def test_clients_that_name_something_else_than_their_address(self):
         origin = self.world.udp_origin()
-        for named in (b"\x01\xc0\0\x02\x01\0\x35", b"\x01\x0a\0\0\x01\x12\x34", b"\x04" + bytes(18)):
+        for named in (NAME_0 + b"\0\0", NAME_0 + b"\x12\x34", b"\x01\xc0\0\x02\x01\0\x35", b"\x01\x0a\0\0\x01\x12\x34",
+                      b"\x04" + bytes(18)):
             with self.subTest(named):
                 _, udp = self.associate(named)
                 udp.send(header(origin.port) + b"one")
@@ -80,6 +87,17 @@ class Associate(unittest.TestCase):
         self.assertEqual(self.access.wait(), 0)
         self.assertLess(time.monotonic() - begin, 5, "an open association holds nobody up")
         self.assertEqual(receive_all(tcp), b"")
+
+    @unittest.skipIf(socks is None, "python3-socks is not here")
+    def test_pysocks(self):
+        origin = self.world.udp_origin()
+        for host in ("127.0.0.1", "localhost"):
+            with self.subTest(host), socks.socksocket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.set_proxy(socks.SOCKS5, "127.0.0.1", self.access.port())
+                s.settimeout(WAIT)
+                s.sendto(b"one", (host, origin.port))
+                data, (peer, port) = s.recvfrom(100)
+                self.assertEqual((data, peer, port), (b"one", host if host[0] == "1" else host.encode(), origin.port))
 
 
 if __name__ == "__main__":
