@@ -498,8 +498,14 @@ class Kinds(Case):
         seen = []
 
         def handler(connection):
-            threading.Thread(target=connection.sendall, args=(b"x" * 32 * MIB,), daemon=True).start()
-            seen.append(connection.recv(100))
+            while not seen:
+                readable, writable, _ = select.select([connection], [connection], [], 20)
+                if readable:
+                    seen.append(connection.recv(100))
+                elif writable:
+                    connection.send(b"x" * 65536, socket.MSG_DONTWAIT)
+                else:
+                    return
 
         process = self.start(self.world.origin(handler).addr, preexec_fn=other_user)
         for n in (1, 8192):  # room for some, not for all
