@@ -13,7 +13,7 @@ struct chain_answer {
 	uint32_t resolve_us, connect_us; /* of what it dialled */
 	uint8_t status, tries;
 	uint8_t cipher;          /* S.cipher: 0 but at a sealed exit */
-	bool has_clock;          /* all but those that open a flow of datagrams */
+	bool has_clock;          /* all but those that open a flow of datagrams, or tell no time */
 	int64_t clock_offset_ms; /* its clock - ours; see chain_answers_set() */
 	bool has_address;
 	union addr_sock address; /* it dialled (TRACE) */

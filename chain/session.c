@@ -93,9 +93,9 @@ static void fail_waiting(struct chain_session *s, int code)
 
 static void warn_of_skew(const struct chain_session *s)
 {
-	int64_t now_ms = (int64_t)loop_wall_ms();
+	uint64_t now_ms = loop_wall_ms();
 	for (unsigned i = 1; i <= s->n_hops; i++) {
-		int64_t skew_ms = (int64_t)chain_open_response(s->open, i)->val - now_ms;
+		int64_t skew_ms = (int64_t)(chain_open_response(s->open, i)->val - now_ms);
 		if (skew_ms <= SKEW_WARN_MS && skew_ms >= -SKEW_WARN_MS)
 			continue;
 		LOG_LIMITED(LOG_LEVEL_WARNING,
