@@ -3,6 +3,7 @@
     chain ── hop 1 ──(relay)── hop 2 ── hop 3 (── target)          all on loopback, ports the kernel picks
 """
 import csv
+import fcntl
 import io
 import json
 import os
@@ -208,6 +209,17 @@ class Failures(Case):
         hops[1].end()
         self.trace(chain, n=1, code=0)
 
+    def test_descriptors_that_are_closed(self):
+        chain = self.three()
+        for command in ("trace -c 1", "ping -c 1", "speed -t 100ms", "doctor", "check --online"):
+            for how, code in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&- 2>&-", 1)):
+                with self.subTest(command=command, closed=how):
+                    words = command.split() + ([] if command.startswith("check") else ["--chain"]) + [chain]
+                    done = subprocess.run(["sh", "-c", '"$@" ' + how, "sh", program("chain"), *words],
+                                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60, text=True)
+                    lost = "chain: cannot write to stdout: Bad file descriptor\n" if how == ">&-" else ""
+                    self.assertEqual((done.returncode, done.stderr, done.stdout == ""), (code, lost, code == 1))
+
     def test_bad_arguments(self):
         chain = self.three()
         for argv in (["-c", "0"], ["-c", "x"], ["-i", "5"], ["-i", "1ms"], ["--json", "--csv"], ["nowhere"],
@@ -381,21 +393,33 @@ class Live(Case):
         terminal.process.send_signal(signal.SIGTERM)
         self.quit(terminal, "", 143)
 
-    def test_a_stop_gives_the_terminal_back(self):
-        terminal = self.running()
+    def test_a_shell_stops_it_and_lets_it_go_on(self):
+        chain = self.three()
+        command = '"$0" trace --chain "$1" -i 50ms; read -r line; echo "got $line"; fg >/dev/null'
+        terminal = self.world.add(Terminal(["bash", "-mc", command, program("chain"), chain]))
+        terminal.wait_for(lambda text: self.rounds(text) >= 3)
         terminal.keys("\x1a")
-        until(lambda: self.state(terminal.process.pid) == "T", what="the stop")
-        until(terminal.is_restored, what="the terminal as it was")
-        terminal.process.send_signal(signal.SIGCONT)
+        until(lambda: LEAVE in terminal.output(), what="the stop")
+        terminal.keys("word\n")
+        terminal.wait_for(lambda text: "got word" in text or terminal.output().count(ENTER) == 2)
         until(lambda: terminal.output().count(ENTER) == 2, what="the screen again")
         rounds = self.rounds(terminal.text())
         terminal.wait_for(lambda text: self.rounds(text) > rounds)
         self.quit(terminal)
 
-    @staticmethod
-    def state(pid):
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0]
+    def test_a_stop_that_nobody_could_end(self):
+        """Without a shell in its session, as ssh -t HOST chain trace: it would stand there for ever."""
+        terminal = self.running()
+        terminal.keys("\x1a")
+        until(lambda: terminal.output().count(ENTER) == 2, what="the screen again")
+        rounds = self.rounds(terminal.text())
+        terminal.wait_for(lambda text: self.rounds(text) > rounds)
+        self.quit(terminal)
+
+    def test_nobody_else_sees_o_nonblock(self):
+        terminal = self.running()
+        self.assertEqual(fcntl.fcntl(terminal.slave, fcntl.F_GETFL) & os.O_NONBLOCK, 0)
+        self.quit(terminal)
 
     def test_a_number_of_rounds_ends_it(self):
         terminal = self.live(self.three(), "-c", "2")
