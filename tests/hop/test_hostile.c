@@ -212,3 +212,83 @@ Test(hostile, a_trace_of_it_ends, .timeout = 60)
 		tear_down(&h);
 	}
 }
+
+enum act {
+	ACT_STOP,
+	ACT_CANCEL,
+	ACT_RESET,
+	ACT_PAUSE,
+	ACT_BLINK,
+	N_ACTS,
+};
+struct actor {
+	enum chain_trace_event when;
+	enum act act;
+	unsigned n_events, n_done;
+	bool is_over;
+};
+
+static void on_act(struct chain_trace *trace, enum chain_trace_event event, void *owner)
+{
+	struct actor *a = owner;
+	a->n_events++;
+	if (event == CHAIN_TRACE_DONE)
+		a->n_done++;
+	a->is_over = a->is_over || event == CHAIN_TRACE_DONE;
+	if (event != a->when)
+		return;
+	switch (a->act) {
+	case ACT_STOP:
+		chain_trace_stop(trace);
+		return;
+	case ACT_CANCEL:
+		a->is_over = true;
+		chain_trace_cancel(trace);
+		return;
+	case ACT_RESET:
+		chain_trace_reset(trace);
+		return;
+	case ACT_PAUSE:
+		chain_trace_pause(trace, true);
+		chain_trace_stop(trace);
+		return;
+	case ACT_BLINK:
+		chain_trace_pause(trace, true);
+		chain_trace_reset(trace);
+		chain_trace_pause(trace, false);
+		return;
+	case N_ACTS:
+		break;
+	}
+}
+
+static void act_on(struct hostile *h, bool is_udp, enum chain_trace_event when, enum act act)
+{
+	struct actor a = { .when = when, .act = act };
+	struct chain_trace *trace;
+	struct chain_trace_options options = {
+		.is_udp = is_udp, .n_rounds = 3, .interval_ms = 1, .timeout_ms = 30
+	};
+	cr_assert_eq(
+		chain_trace_start(h->hops.client, h->hops.io, &options, on_act, &a, &trace), 0);
+	cr_expect(loop_run_until(h->hops.loop, &a.is_over, WAIT_MS), "when %d act %d", when, act);
+	unsigned n_events = a.n_events;
+	hops_turn(&h->hops, 40);
+	cr_expect_eq(a.n_events, n_events, "nothing after the end: when %d act %d", when, act);
+	bool is_silent = act == ACT_CANCEL && when != CHAIN_TRACE_DONE;
+	cr_expect_eq(a.n_done, is_silent ? 0 : 1, "when %d act %d", when, act);
+}
+
+Test(hostile, a_trace_may_be_acted_on_from_every_event, .timeout = 120)
+{
+	static const enum chain_trace_event events[] = { CHAIN_TRACE_CHANGED, CHAIN_TRACE_ROUND,
+		CHAIN_TRACE_DONE };
+	for (int i = 0; i < 2 * 3; i++) {
+		struct hostile h;
+		set_up(&h, 3);
+		h.response = (struct wire_response){ .val = 1 };
+		for (int act = 0; act < N_ACTS; act++)
+			act_on(&h, i % 2, events[i / 2], (enum act)act);
+		tear_down(&h);
+	}
+}
