@@ -1,5 +1,6 @@
 #include "chain/cli_chain.h"
 
+#include "chain/cli_fit.h"
 #include "config/address.h"
 
 #include <errno.h>
@@ -181,7 +182,9 @@ enum cli_exit cli_chain_read(
 
 enum cli_exit cli_chain_fail(const struct hopchain_error *error)
 {
-	fprintf(stderr, "chain: %s\n", error->text);
+	char text[1024];
+	fprintf(stderr, "chain: %s\n",
+		cli_fit_clean(error->text, cli_fit_start(), text, sizeof text));
 	return (enum cli_exit)error->exit_code;
 }
 

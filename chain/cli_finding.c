@@ -2,6 +2,7 @@
 
 #include "chain/cli_json.h"
 #include "chain/cli_wrap.h"
+#include "config/report.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -88,6 +89,16 @@ static size_t count(const struct cli_findings *findings, enum cli_finding_level 
 	return n;
 }
 
+static void wrap(const char *text, size_t column, const char *indent, size_t width)
+{
+	char *shown = strdup(text != NULL ? text : "");
+	if (shown == NULL)
+		return;
+	report_clean(shown); /* there are paths in it */
+	cli_wrap(stdout, shown, column, indent, width);
+	free(shown);
+}
+
 static void print_item(const struct item *item, bool is_first, size_t width, bool has_color)
 {
 	const struct cli_finding *f = &item->finding;
@@ -95,11 +106,11 @@ static void print_item(const struct item *item, bool is_first, size_t width, boo
 	printf("%-*s", SECTION_WIDTH, is_first ? f->section : "");
 	printf("%s%s%s%*s", has_color ? levels[f->level].color : "", name,
 		has_color ? "\033[0m" : "", (int)(LEVEL_WIDTH - strlen(name)), "");
-	cli_wrap(stdout, item->text != NULL ? item->text : "", strlen(INDENT), INDENT, width);
+	wrap(item->text, strlen(INDENT), INDENT, width);
 	if (f->remedy == NULL)
 		return;
 	printf(INDENT "→ ");
-	cli_wrap(stdout, f->remedy, strlen(INDENT) + 2, INDENT "  ", width);
+	wrap(f->remedy, strlen(INDENT) + 2, INDENT "  ", width);
 }
 
 void cli_findings_print(const struct cli_findings *findings, size_t width, bool has_color)

@@ -1,8 +1,10 @@
 #include "chain/cli_commands.h"
 #include "chain/hopchain.h"
+#include "config/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +56,10 @@ static bool on_option(size_t i, const char *argument, void *owner)
 
 static enum cli_exit fail(const char *what, const char *path)
 {
-	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
+	char shown[PATH_MAX];
+	int error = errno;
+	report_quote(path, shown, sizeof shown);
+	fprintf(stderr, "chain: cannot %s %s: %s\n", what, shown, strerror(error));
 	return CLI_FAILED;
 }
 
@@ -90,8 +95,9 @@ static enum cli_exit write_new(const char *path, const char *text, size_t len)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EEXIST) {
+		char shown[PATH_MAX];
 		fprintf(stderr, "chain: %s exists; a key that is replaced is lost: --force\n",
-			path);
+			report_quote(path, shown, sizeof shown));
 		return CLI_FAILED;
 	}
 	if (fd < 0)

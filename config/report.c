@@ -1,6 +1,9 @@
 #include "config/report.h"
 
+#include "config/utf8.h"
+
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define ITEMS_MAX    1000 /* beyond, errors are only counted */
@@ -68,13 +71,14 @@ size_t report_n_errors(const struct report *report)
 	return report->n_errors;
 }
 
-/* C0 and C1 alike: both reach a terminal. Return: bytes of the control character at @p, or 0. */
+/* C0 and C1 alike: both reach a terminal, and a byte that is not UTF-8 may be C1 to it. Return:
+ * bytes of the control character at @p, or 0. */
 static size_t control_length(const char *p)
 {
 	const unsigned char *u = (const unsigned char *)p;
 	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0)
 		return 2;
-	return u[0] < 0x20 || u[0] == 0x7f;
+	return u[0] < 0x20 || u[0] == 0x7f || utf8_length(u, strnlen(p, 4)) == 0;
 }
 
 void report_clean(char *text)
@@ -268,14 +272,15 @@ static char *print_error(const struct report_place *place, const struct line *li
 {
 	char *text = NULL;
 	size_t size = 0;
-	const struct source *source = place->source;
+	char path[PATH_MAX];
 	FILE *to = open_memstream(&text, &size);
 	if (to == NULL)
 		return NULL;
-	fprintf(to, "%s:%zu:%zu: error: %s%s%s\n", source->path, line->number, line->column,
+	fprintf(to, "%s:%zu:%zu: error: %s%s%s\n",
+		report_quote(place->source->path, path, sizeof path), line->number, line->column,
 		pointer, *pointer != '\0' ? ": " : "", sentence);
 	if (line->text != NULL)
-		print_source(to, line, n_marked(source->text, place->at));
+		print_source(to, line, n_marked(place->source->text, place->at));
 	if (fclose(to) == 0)
 		return text;
 	free(text);
