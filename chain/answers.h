@@ -27,7 +27,8 @@ struct chain_answers {
 	bool has_address;
 	union addr_sock address; /* of hop 1 */
 	uint64_t written_us;     /* when the stack went out, since start_us */
-	size_t n_answers;        /* hops[0..n_answers) are there */
+	size_t n_answers;        /* hops[0..n_answers) are there; over UDP one before the last may
+				    be missing (all 0): its S was lost or overtaken */
 	struct chain_answer hops[CHAIN_HOPS_MAX];
 };
 

@@ -174,14 +174,15 @@ HOPCHAIN_API void hopchain_client_close(
 
 /* What one hop said while a stream was built or a prefix measured. */
 struct hopchain_answer {
-	unsigned hop;            /* 1..n */
-	const char *address;     /* as in the chain */
-	uint64_t at_us;          /* when its answer came, since the start */
-	uint32_t resolve_us;     /* its time to resolve what comes after it: next hop, or target */
-	uint32_t connect_us;     /* … and to connect to it */
-	unsigned n_tries;        /* addresses it tried */
-	const char *dialled;     /* "IP:PORT" it connected to, or NULL: not told */
-	bool has_clock;          /* TCP only */
+	unsigned hop;        /* 1..n */
+	const char *address; /* as in the chain */
+	uint64_t at_us;      /* when its answer came, since the start; 0: over UDP it was lost or
+				overtaken, and nothing below is told */
+	uint32_t resolve_us; /* its time to resolve what comes after it: next hop, or target */
+	uint32_t connect_us; /* … and to connect to it */
+	unsigned n_tries;    /* addresses it tried */
+	const char *dialled; /* "IP:PORT" it connected to, or NULL: not told */
+	bool has_clock;      /* over UDP: the last hop of a prefix only */
 	int64_t clock_offset_ms; /* its clock minus ours, by the middle of the last known round trip
 				  */
 	const char *software;    /* "hopchain 0.1.0", or NULL: not told */
