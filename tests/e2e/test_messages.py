@@ -224,7 +224,7 @@ class Files(unittest.TestCase):
 
 class Paths(unittest.TestCase):
     """What a terminal obeys may be in a file's name: none of it comes out, in any message."""
-    NAME = b"esc\x1b[31m\nnew\xc2\x9bline\x9bq"
+    NAME = b"esc\x1b[31m\nnew\xc2\x9bline\x9bq\xc3\xa9"
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="hopchain-messages-")
@@ -235,9 +235,10 @@ class Paths(unittest.TestCase):
         subprocess.run([program("chain"), "keygen", "-o", self.key], check=True)
         with open(self.key, encoding="ascii") as f:
             hop = {"addr": "127.0.0.1:1", "key": f.read().strip()}
-        for path, chain in ((self.good, {"hops": [hop]}), (self.bad, {"hops": [hop], "x": 1})):
-            with open(path, "w", encoding="ascii") as f:
-                json.dump(chain, f)
+        chain = json.dumps({"hops": [hop]}).encode()
+        for path, text in ((self.good, chain), (self.bad, chain[:-1] + b', "' + self.NAME[10:] + b'": 1}')):
+            with open(path, "wb") as f:
+                f.write(text)
             os.chmod(path, 0o600)
 
     def test_no_byte_is_obeyed(self):
@@ -255,6 +256,7 @@ class Paths(unittest.TestCase):
                 shown = out.decode()  # a byte that is no UTF-8 is an error here
                 self.assertEqual([c for c in shown if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f")], [])
                 self.assertNotIn("\nnew", shown)
+                self.assertIn("q\u00e9", shown)
 
 
 class AtRunTime(unittest.TestCase):
