@@ -80,6 +80,15 @@ static void print_frame(
 	fprintf(to, "\x1b[J\x1b[%u;1H%s", height, screen->help);
 }
 
+static void on_timer(uv_timer_t *timer);
+
+/* A terminal that is stopped (Ctrl-S) must not stop what is measured. */
+static bool is_writable(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	return poll(&out, 1, 0) == 1;
+}
+
 static void draw(struct cli_screen *screen)
 {
 	char *page = NULL, *frame = NULL;
@@ -87,6 +96,10 @@ static void draw(struct cli_screen *screen)
 	unsigned width, height;
 	get_size(&width, &height);
 	screen->drawn_at_ms = uv_now(screen->timer.loop);
+	if (!is_writable()) {
+		uv_timer_start(&screen->timer, on_timer, DRAW_MS, 0);
+		return;
+	}
 	FILE *to = open_memstream(&page, &page_len);
 	if (to == NULL)
 		return;
@@ -135,7 +148,8 @@ static void leave(struct cli_screen *screen)
 static void on_resized(uv_signal_t *handle, int signum)
 {
 	(void)signum;
-	write_all("\x1b[2J", 4);
+	if (is_writable())
+		write_all("\x1b[2J", 4);
 	draw(handle->data);
 }
 

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -415,6 +416,14 @@ class Live(Case):
         rounds = self.rounds(terminal.text())
         terminal.wait_for(lambda text: self.rounds(text) > rounds)
         self.quit(terminal)
+
+    def test_a_stopped_terminal_does_not_stop_the_measurement(self):
+        terminal = self.running()
+        terminal.keys("\x13")
+        before = self.rounds(terminal.text())
+        time.sleep(1.5)  # 30 rounds
+        terminal.keys("\x11")
+        self.assertGreater(self.rounds(self.quit(terminal)), before + 15)
 
     def test_nobody_else_sees_o_nonblock(self):
         terminal = self.running()
