@@ -203,9 +203,9 @@ int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)
 		.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.ptr = poll,
 	};
-	*poll = (struct poll){ .fn = fn, .fd = fd };
+	*poll = (struct poll){ .fn = fn, .fd = fd, .is_watched = true };
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-		poll->fd = -1;
+		*poll = (struct poll){ .fd = -1 };
 		return -errno;
 	}
 	return 0;
@@ -219,8 +219,12 @@ static void unlink_again(struct poll **list, struct poll *poll)
 		*list = poll->next_again;
 }
 
+/* close() alone takes a socket out of the set only while no forked child holds it, too. */
 void poll_remove(struct loop *loop, struct poll *poll)
 {
+	if (poll->is_watched)
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, poll->fd, NULL);
+	poll->is_watched = false;
 	poll->fd = -1;
 	if (!poll->is_queued)
 		return;

@@ -6,7 +6,11 @@
 #include "tests/support/streams.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -1035,5 +1039,34 @@ Test(lib, each_allocation_may_fail, .timeout = 280)
 	cr_expect_gt(n, 30, "allocations were failed");
 	cr_expect_lt(n, 300, "the set-up ends");
 	cr_expect(try_all(&w, 0, &has_failed));
+	tear_down(&w);
+}
+
+/* --- what a caller's process does --- */
+
+/* Descriptors of the parent live on in the child: what the parent has closed must not come back. */
+Test(lib, a_fork_does_not_bring_closed_streams_back, .timeout = 30)
+{
+	struct world w;
+	struct talk t = { 0 }, after = { 0 };
+	set_up(&w, 1);
+	cr_assert_eq(start(&w, &t, w.target), 0);
+	cr_assert(wait_for(&w, &t.is_connected));
+	pid_t child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	cr_assert_gt(child, 0);
+	end(&t);
+	for (int i = 0; i < 100; i++)
+		turn(&w);
+	cr_assert_eq(start(&w, &after, w.target), 0);
+	cr_expect(wait_for(&w, &after.is_connected));
+	end(&after);
+	cr_expect_str_eq(t.events, "CX");
+	kill(child, SIGKILL);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
 	tear_down(&w);
 }
