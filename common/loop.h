@@ -45,7 +45,7 @@ void loop_stop(struct loop *loop);
 /** loop_library() - the version of libuv that runs. Static. */
 const char *loop_library(void);
 
-/** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms. */
+/** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms; of a guest: now. */
 uint64_t loop_now_ms(const struct loop *loop);
 /** loop_clock_us() - CLOCK_MONOTONIC now, in us. */
 uint64_t loop_clock_us(void);

@@ -1070,3 +1070,44 @@ Test(lib, a_fork_does_not_bring_closed_streams_back, .timeout = 30)
 	cr_assert_eq(waitpid(child, NULL, 0), child);
 	tear_down(&w);
 }
+
+struct blocked {
+	struct talk inner;
+	struct measured probe;
+};
+
+static void on_blocked(struct hopchain_stream *stream, enum hopchain_event event, const void *data,
+	size_t len, void *owner)
+{
+	struct blocked *b = owner;
+	struct hopchain_probe_options options = {
+		.size = sizeof options, .hop = 1, .timeout_ms = 400
+	};
+	(void)data, (void)len;
+	if (event != HOPCHAIN_CONNECTED)
+		return;
+	usleep(1500 * 1000);
+	cr_assert_eq(start(b->inner.w, &b->inner, "127.0.0.1:1"), 0);
+	cr_assert_eq(hopchain_probe_start(
+			     b->inner.w->client, &options, on_probe, &b->probe, &b->probe.probe),
+		0);
+	hopchain_close(stream);
+}
+
+/* What is begun in an event counts from then, however long the caller took before. */
+Test(lib, a_caller_that_blocks_in_an_event, .timeout = 30)
+{
+	struct world w;
+	struct blocked b = { 0 };
+	struct hopchain_stream *stream;
+	set_up(&w, 1);
+	b.inner.w = b.probe.w = &w;
+	cr_assert_eq(hopchain_connect(w.client, w.target, on_blocked, &b, &stream), 0);
+	cr_expect(wait_for(&w, &b.inner.has_failed));
+	cr_expect(wait_for(&w, &b.probe.is_done));
+	cr_expect_str_eq(b.inner.error.slug, "refused");
+	cr_expect_lt(b.inner.error.elapsed_ms, 1000);
+	cr_expect_null(b.probe.error.slug);
+	end(&b.inner);
+	tear_down(&w);
+}
