@@ -1111,3 +1111,21 @@ Test(lib, a_caller_that_blocks_in_an_event, .timeout = 30)
 	end(&b.inner);
 	tear_down(&w);
 }
+
+/* Quadratic time would be minutes here. */
+Test(lib, a_large_write_is_copied_once, .timeout = 120)
+{
+	static char block[64 << 20];
+	struct world w;
+	struct talk t = { 0 };
+	set_up(&w, 1);
+	cr_assert_eq(start(&w, &t, w.target), 0);
+	cr_assert(wait_for(&w, &t.is_connected));
+	uint64_t at_us = loop_clock_us();
+	cr_expect(hopchain_write(t.stream, block, sizeof block));
+	cr_expect_lt(loop_clock_us() - at_us, 2000 * 1000);
+	cr_expect(hopchain_shutdown(t.stream));
+	cr_expect(hopchain_shutdown(t.stream), "still queued, however often one asks");
+	end(&t);
+	tear_down(&w);
+}
