@@ -254,9 +254,19 @@ static void note_dial(struct chain_session *s, const struct dial_result *result)
 	a->address = result->address;
 }
 
+/* No socket could be made: no hop is at fault. */
+static bool is_local(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == ERR_NOMEM || code == -ENOBUFS;
+}
+
 /* No address was tried: the name is what failed. */
 static void fail_dial(struct chain_session *s, const struct dial_result *result)
 {
+	if (is_local(result->error)) {
+		fail_setup(s, result->error);
+		return;
+	}
 	struct chain_error error = {
 		.hop = 1,
 		.stage = result->n_tries == 0 ? CHAIN_RESOLVE : CHAIN_DIAL,

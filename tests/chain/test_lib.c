@@ -1129,3 +1129,25 @@ Test(lib, a_large_write_is_copied_once, .timeout = 120)
 	end(&t);
 	tear_down(&w);
 }
+
+Test(lib, no_descriptor_left_is_no_fault_of_a_hop, .timeout = 30)
+{
+	struct world w;
+	struct talk t = { 0 };
+	struct rlimit before, none;
+	set_up(&w, 1);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int error = start(&w, &t, w.target);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_assert_eq(error, 0);
+	cr_assert(wait_for(&w, &t.has_failed));
+	cr_expect_eq(t.error.stage, HOPCHAIN_SETUP, "%s", t.text);
+	cr_expect_eq(t.error.hop, 0);
+	cr_expect_eq(t.error.code, -EMFILE);
+	cr_expect_eq(t.error.exit_code, 1);
+	end(&t);
+	tear_down(&w);
+}
