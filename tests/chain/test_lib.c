@@ -1151,3 +1151,28 @@ Test(lib, no_descriptor_left_is_no_fault_of_a_hop, .timeout = 30)
 	end(&t);
 	tear_down(&w);
 }
+
+static void on_last(struct hopchain_flow *flow, enum hopchain_flow_event event, const void *data,
+	size_t len, void *owner)
+{
+	(void)data, (void)len;
+	cr_expect(!hopchain_flow_is_stream(flow));
+	cr_expect_null(hopchain_flow_error(flow));
+	if (event == HOPCHAIN_FLOW_CLOSED)
+		*(bool *)owner = true;
+}
+
+Test(lib, a_flow_can_be_asked_until_its_last_event_returns, .timeout = 30)
+{
+	struct world w;
+	struct hopchain_flow *flow;
+	bool is_closed = false;
+	set_up(&w, 1);
+	cr_assert_eq(hopchain_flow_open(w.client, w.udp_target, on_last, &is_closed, &flow), 0);
+	cr_expect_eq(hopchain_flow_send(flow, NULL, 0), 0);
+	turn(&w);
+	cr_expect_eq(hopchain_flow_send(flow, NULL, 0), 0);
+	hopchain_flow_close(flow);
+	cr_expect(wait_for(&w, &is_closed));
+	tear_down(&w);
+}
