@@ -311,7 +311,8 @@ static void turn(struct loop *loop, int limit_ms)
 		loop->uv_needs_turn = false;
 		uv_run(loop->uv, UV_RUN_NOWAIT);
 	}
-	timer_wheel_run(loop->wheel, loop->now_ms);
+	if (!loop->holds_timers)
+		timer_wheel_run(loop->wheel, loop->now_ms);
 	loop_run_tasks(loop);
 }
 
