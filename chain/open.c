@@ -165,6 +165,8 @@ void chain_open_fail(const struct chain_open *open, int code, struct chain_error
 		.code = code,
 		.address = open->spec->hops[open->i_hop].addr,
 		.connect_us = before != NULL ? before->connect_us : 0,
+		.n_in = (uint16_t)open->n_in,
+		.n_wanted = (uint16_t)open->n_wanted,
 		.clock_skew_ms = has_time ? (int64_t)(before->val - open->heard_wall_ms) : 0,
 	};
 	copy_seen(open, ret->seen);

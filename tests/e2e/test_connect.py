@@ -587,6 +587,13 @@ class Failures(Case):
         self.fails(7, r"hop 2 \(127\.0\.0\.1:\d+\): no-answer: hop 1 connected in [\d.]+ ms, but hop 2 did not answer: "
                    r"wrong key, clock more than 30 s off, or not one of ours \(no byte within \d+ ms\); hint: .*",
                    self.pairs(1, key=self.world.key()), timeouts={"connect": "500ms"})
+        # Half of a header that could be one: nothing in it is printable.
+        for end, told in ((receive_all, r"only 40 of 96 bytes within \d+ ms"),
+                          (lambda c: c.recv(1 << 16), r"it closed after 40 of 96 bytes and \d+ ms")):
+            half = self.world.origin(lambda c, end=end: (c.sendall(b"\x01" * 40), end(c)))
+            self.fails(7, r"hop 1 \(%s\): no-answer: connected, but hop 1 did not answer: wrong key, clock more than "
+                       r"30 s off, or not one of ours \(%s\); hint: .*" % (re.escape(half.addr), told),
+                       self.pairs(0, half.addr), timeouts={"connect": "500ms"})
         server = self.world.origin(lambda c: (c.sendall(b"SSH-2.0-x\r\n"), receive_all(c)))
         self.fails(7, r"hop 1 \(%s\): not-a-hop: its first bytes were \"SSH-2\.0-x\": this looks like an ssh server"
                    % re.escape(server.addr), self.pairs(0, server.addr))
