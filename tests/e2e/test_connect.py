@@ -694,11 +694,15 @@ class Usage(Case):
 
     def test_hops(self):
         for hop, sentence in (
-            ("x", "--hop needs ADDR,KEYFILE"),
+            ("x", "--hop needs ADDR,KEYFILE, with a comma between them"),
+            (",x", "--hop needs ADDR,KEYFILE, but before the comma there is nothing"),
+            ("h:1,", "--hop needs ADDR,KEYFILE, but after the comma there is nothing"),
             ("x,k", '--hop: "x" has no port; hint: hops usually listen on 7000: "x:7000"'),
         ):
             with self.subTest(hop=hop):
                 self.wrong("chain connect: " + sentence, "--hop", hop, "x:1", chain=False)
+        self.wrong("chain connect: --chain needs the name of a file, but got an empty word", "--chain=", "x:1",
+                   chain=False)
         self.wrong("chain: hop 1: cannot open /none: No such file or directory", "--hop", "x:1,/none", "x:1", code=3,
                    chain=False)
 

@@ -92,12 +92,13 @@ class Lines(unittest.TestCase):
             with self.subTest(args=args):
                 rc, out, err = ssh_config(*args)
                 self.assertEqual((rc, out, err.split("\n")[0]), (code, "", sentence))
-        folder = self.world.dir / "line\nbreak"
-        folder.mkdir()
-        shutil.copy(self.chain, folder / "chain.json")
-        rc, out, err = ssh_config("--chain", str(folder / "chain.json"), "x")
-        self.assertEqual((rc, out), (1, ""))
-        self.assertRegex(err, r"has a line break in it: no line of ssh_config can name it\n$")
+        for letter, name in (("\n", "line feed"), ("\r", "carriage return")):
+            folder = self.world.dir / ("line%sbreak" % letter)
+            folder.mkdir()
+            shutil.copy(self.chain, folder / "chain.json")
+            rc, out, err = ssh_config("--chain", str(folder / "chain.json"), "x")
+            self.assertEqual((rc, out), (1, ""))
+            self.assertRegex(err, r"has a %s in it: no line of ssh_config can name it\n$" % name)
 
     def test_the_chain_file_is_checked(self):
         path = self.world.path("wrong.json")
