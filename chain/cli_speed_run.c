@@ -72,6 +72,17 @@ bool cli_speed_now(const struct cli_speed *speed, struct cli_speed_span *ret)
 	return true;
 }
 
+const char *cli_speed_phase(const struct cli_speed *speed)
+{
+	static const char *const phases[][2] = {
+		[SPEED_CONNECTING] = { "down: connecting", "up: connecting" },
+		[SPEED_MOVING] = { "down", "up" },
+		[SPEED_COUNTING] = { "", "up: all is sent, waiting for the count of the last hop" },
+		[SPEED_CLOSING] = { "down: ending", "up: ending" },
+	};
+	return phases[speed->state][speed->is_up];
+}
+
 /* What moved since the last mark. */
 static void mark(struct cli_speed *speed)
 {

@@ -444,6 +444,52 @@ class Live(Case):
         terminal.wait()
 
 
+
+class Status(Case):
+    """SIGUSR1: one line on standard error, and it goes on."""
+
+    def asked(self, *argv, when, every):
+        """(first line on standard error, standard output): asked @when the log or the output has it."""
+        process = subprocess.Popen([program("chain"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        when(process)
+        process.send_signal(signal.SIGUSR1)
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGUSR1)
+        self.assertRegex(process.stderr.readline(), every)
+        self.assertRegex(line, every)
+        process.send_signal(signal.SIGINT)
+        text, errors = process.communicate(timeout=20)
+        self.assertEqual(errors, "")
+        return text
+
+    def test_trace(self):
+        hops = self.world.hops(2, "--verbose")
+        closed = self.world.chain(hops, "127.0.0.1:1")
+        for form in ("--report", "--json"):
+            before = len(hops[0].log())
+            text = self.asked("trace", form, "-c", "100000", "-i", "10ms", "--chain", closed,
+                              when=lambda process: until(lambda: len(hops[0].log()) > before + 100, what="some rounds"),
+                              every=r"^chain: round [1-9]\d* of 100000, 2 rows of 3 answer\n$")
+            self.assertIn("127.0.0.1", text)
+
+    def test_ping(self):
+        self.asked("ping", "-i", "10ms", "--chain", self.three(), when=lambda process: process.stdout.readline(),
+                   every=r"^chain: ([1-9]\d*) sent, \1 received, 0\.0% loss, avg \d+\.\d ms\n$")
+
+    def test_ping_without_an_answer(self):
+        hops = self.world.hops(1)
+        chain = self.world.chain(hops)
+        hops[0].end()
+        self.asked("ping", "-i", "10ms", "--chain", chain, when=lambda process: process.stdout.readline(),
+                   every=r"^chain: [1-9]\d* sent, 0 received, 100\.0% loss\n$")
+
+    def test_speed(self):
+        for flag, name in (("--up", "up"), ("-R", "down")):
+            self.asked("speed", flag, "-t", "1h", "--chain", self.three(),
+                       when=lambda process: [process.stdout.readline() for _ in range(3)],
+                       every=r"^chain: %s [0-9]\d*\.\d s, [\d.]+ [KMG]iB, [\d.]+ [KMG]iB/s\n$" % name)
+
+
 class Ping(Case):
     def test_answers_and_a_summary(self):
         text = self.tool("ping", "--chain", self.three(), "-c", "3", "-i", "20ms")
@@ -517,6 +563,84 @@ class Speed(Case):
         _, errors = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 9, errors)
         self.assertTrue(errors.startswith("chain: "))
+
+    def test_an_interrupt_ends_with_the_summary(self):
+        process = subprocess.Popen([program("chain"), "ping", "-i", "10ms", "--chain", self.three()],
+                                   stdout=subprocess.PIPE, text=True)
+        self.assertIn("seq=1 ", process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=10)
+        self.assertEqual(process.returncode, 0)
+        self.assertRegex(text, r"(?m)^(\d+) sent, \1 received")
+
+
+class Speed(Case):
+    def test_both_directions(self):
+        text = self.tool("speed", "--chain", self.three(), "-t", "1500ms", "--json")
+        document = json.loads(text)
+        self.assertIsNone(document["error"])
+        self.assertEqual([part["direction"] for part in document["sums"]], ["up", "down"])
+        for part in document["sums"]:
+            parts = [span for span in document["intervals"] if span["direction"] == part["direction"]]
+            self.assertEqual(parts[0]["start_s"], 0)
+            self.assertEqual(sum(span["bytes"] for span in parts), part["bytes"])
+            self.assertGreater(part["bytes"], 10 << 20)
+            self.assertGreater(part["end_s"], 1.4)
+            self.assertAlmostEqual(part["bits_per_second"], part["bytes"] * 8 / part["end_s"], delta=1e6)
+        self.assertEqual(document["sums"][0]["counted_bytes"], document["sums"][0]["bytes"])
+
+    def test_lines_and_several_streams(self):
+        text = self.tool("speed", "--chain", self.three(), "-t", "1s", "-P", "3", "--up")
+        self.assertIn("3 streams, sealed", text)
+        self.assertRegex(text, r"(?m)^up +0\.0 - +1\.\d ")
+        self.assertNotIn("down", text)
+        self.assertRegex(text, r"hop 3 counted every one of \d+ bytes")
+        text = self.tool("speed", "--chain", self.three(), "-t", "1s", "-R")
+        self.assertRegex(text, r"(?m)^down .* in all$")
+        self.assertNotIn("up ", text)
+
+    def test_a_hop_that_does_not_measure(self):
+        hops = self.world.hops(1) + [self.world.hop(self.world.key(), "--no-measure")]
+        text = self.tool("speed", "--chain", self.world.chain(hops), "-t", "1s", code=8)
+        self.assertIn("denied-cmd", self.errors)
+        self.assertIn("--no-measure", self.errors)
+        self.assertNotIn("up ", text)
+
+    def test_a_hop_that_dies_meanwhile(self):
+        hops = self.world.hops(2)
+        process = subprocess.Popen([program("chain"), "speed", "-t", "1h", "--chain", self.world.chain(hops)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while "1.0 -" not in process.stdout.readline():
+            pass
+        hops[1].end()
+        _, errors = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 9, errors)
+        self.assertTrue(errors.startswith("chain: "))
+
+    def test_a_hop_that_freezes_meanwhile(self):
+        """30 s of silence are the limit: both at once."""
+        hops = self.world.hops(2)
+        chain = self.world.chain(hops)
+        way = r"^chain: hop 2 \(127\.0\.0\.1:%d\): lost: " % hops[1].port()
+        runs = []
+        for flags, told in ((("-R", "-t", "1h"), ""), (("--up", "-t", "4s"), ": its count of the bytes is missing")):
+            process = subprocess.Popen([program("chain"), "speed", "--chain", chain, *flags], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            while " 0.0 -" not in process.stdout.readline():
+                pass
+            runs.append((process, r"nothing came from it for [34]\d s%s\n$" % told))
+        os.kill(hops[1].process.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, hops[1].process.pid, signal.SIGCONT)
+        for line in process.stdout:
+            if re.search(r"- +4\.", line):
+                break
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.stderr.readline(),
+                         "chain: up: all is sent, waiting for the count of the last hop\n")
+        for process, told in runs:
+            _, errors = process.communicate(timeout=45)
+            self.assertRegex(errors, way + told)
+            self.assertEqual(process.returncode, 9)
 
     def test_an_interrupt_ends_with_the_sum(self):
         process = subprocess.Popen([program("chain"), "speed", "-t", "1h", "--chain", self.three()],
