@@ -12,6 +12,8 @@ struct cli_speed_options {
 	uint32_t time_ms; /* of each direction */
 	unsigned n_streams;
 	bool has_up, has_down; /* up first */
+	unsigned hop;          /* the last one */
+	const char *label;     /* … in sentences: "hop 3 (ADDRESS)". Borrowed */
 };
 
 /* A part of a direction, or all of it. */

@@ -564,59 +564,6 @@ class Speed(Case):
         self.assertEqual(process.returncode, 9, errors)
         self.assertTrue(errors.startswith("chain: "))
 
-    def test_an_interrupt_ends_with_the_summary(self):
-        process = subprocess.Popen([program("chain"), "ping", "-i", "10ms", "--chain", self.three()],
-                                   stdout=subprocess.PIPE, text=True)
-        self.assertIn("seq=1 ", process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=10)
-        self.assertEqual(process.returncode, 0)
-        self.assertRegex(text, r"(?m)^(\d+) sent, \1 received")
-
-
-class Speed(Case):
-    def test_both_directions(self):
-        text = self.tool("speed", "--chain", self.three(), "-t", "1500ms", "--json")
-        document = json.loads(text)
-        self.assertIsNone(document["error"])
-        self.assertEqual([part["direction"] for part in document["sums"]], ["up", "down"])
-        for part in document["sums"]:
-            parts = [span for span in document["intervals"] if span["direction"] == part["direction"]]
-            self.assertEqual(parts[0]["start_s"], 0)
-            self.assertEqual(sum(span["bytes"] for span in parts), part["bytes"])
-            self.assertGreater(part["bytes"], 10 << 20)
-            self.assertGreater(part["end_s"], 1.4)
-            self.assertAlmostEqual(part["bits_per_second"], part["bytes"] * 8 / part["end_s"], delta=1e6)
-        self.assertEqual(document["sums"][0]["counted_bytes"], document["sums"][0]["bytes"])
-
-    def test_lines_and_several_streams(self):
-        text = self.tool("speed", "--chain", self.three(), "-t", "1s", "-P", "3", "--up")
-        self.assertIn("3 streams, sealed", text)
-        self.assertRegex(text, r"(?m)^up +0\.0 - +1\.\d ")
-        self.assertNotIn("down", text)
-        self.assertRegex(text, r"hop 3 counted every one of \d+ bytes")
-        text = self.tool("speed", "--chain", self.three(), "-t", "1s", "-R")
-        self.assertRegex(text, r"(?m)^down .* in all$")
-        self.assertNotIn("up ", text)
-
-    def test_a_hop_that_does_not_measure(self):
-        hops = self.world.hops(1) + [self.world.hop(self.world.key(), "--no-measure")]
-        text = self.tool("speed", "--chain", self.world.chain(hops), "-t", "1s", code=8)
-        self.assertIn("denied-cmd", self.errors)
-        self.assertIn("--no-measure", self.errors)
-        self.assertNotIn("up ", text)
-
-    def test_a_hop_that_dies_meanwhile(self):
-        hops = self.world.hops(2)
-        process = subprocess.Popen([program("chain"), "speed", "-t", "1h", "--chain", self.world.chain(hops)],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while "1.0 -" not in process.stdout.readline():
-            pass
-        hops[1].end()
-        _, errors = process.communicate(timeout=20)
-        self.assertEqual(process.returncode, 9, errors)
-        self.assertTrue(errors.startswith("chain: "))
-
     def test_a_hop_that_freezes_meanwhile(self):
         """30 s of silence are the limit: both at once."""
         hops = self.world.hops(2)
