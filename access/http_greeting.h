@@ -12,16 +12,20 @@ NODISCARD int http_greeting_new(bool needs_user, struct http_greeting **ret);
 void http_greeting_free(struct http_greeting *http); /* wipes. NULL ok */
 size_t http_greeting_wants(const struct http_greeting *http);
 /**
- * http_greeting_feed() - as greeting_feed().
- * CONNECT: target is the authority; bytes behind the head are refused (400).
- * "http://HOST[:PORT]/…": the request is rewritten to origin form for the target: hop-by-hop
- * fields removed (Connection and what it names, Proxy-*, Keep-Alive, TE, Upgrade, Trailer stays
- * with chunked), "Host" as the URI says, "Connection: close" added; body bytes follow as they are.
- * https:// and other schemes, origin form and "*": 400 with a short body that says what this is.
- * Refused with 400 and an end: Content-Length with Transfer-Encoding, two different or odd lengths,
- * Transfer-Encoding that does not end in chunked, obs-fold, bare LF or CR, space before ':', bytes
- * that are no token, version other than 1.0 and 1.1, no or two Host in 1.1; 431 above
- * GREETING_HEAD_MAX; 407 with Proxy-Authenticate: Basic realm="hopchain" where a user is needed.
+ * http_greeting_feed() - as greeting_feed(). However the bytes of a head are cut, the outcome is
+ * one; what is behind the head is looked at if it came with the head's end.
+ *  - CONNECT: target is the authority; bytes behind the head, a body and Transfer-Encoding are
+ *    refused (400). "Content-Length: 0" is not: WinHTTP sends it.
+ *  - "http://HOST[:PORT]/…": the request is rewritten to origin form for the target
+ *    (http_rewrite.h); the body goes on as it is, and nothing behind it (request.body,
+ *    http_upload.h).
+ *  - https:// and other schemes, origin form and "*": 400 with a short body that says what this is.
+ *  - 400: Content-Length with Transfer-Encoding, two lengths or an odd one, two Transfer-Encoding
+ *    or one that does not end in chunked or is of 1.0, obs-fold, bare LF or CR, space before ':',
+ *    bytes that are no token, version other than 1.0 and 1.1, no or two Host in 1.1 or one that is
+ *    none, user information, a fragment, "Connection" that names Host or a length.
+ *  - 431 above GREETING_HEAD_MAX or HTTP_FIELDS_MAX; 501 for methods that llhttp does not know and
+ *    unknown codings; 407 with Proxy-Authenticate: Basic realm="hopchain" where a user is needed.
  */
 enum greeting_step http_greeting_feed(struct http_greeting *http, struct bytes in);
 struct bytes http_greeting_output(struct http_greeting *http); /* once */

@@ -2,7 +2,7 @@
 
 #include <strings.h>
 
-#define N(array) (sizeof array / sizeof array[0])
+#define N(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool is_one_of(struct bytes word, const char *const *words, size_t n_words)
 {

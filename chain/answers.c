@@ -33,6 +33,7 @@ void chain_answers_set(struct chain_answers *answers, size_t i,
 	const struct wire_response *response, bool has_clock, uint64_t now_us, uint64_t wall_us)
 {
 	struct chain_answer *a = &answers->hops[i];
+	bool is_time = response->val > 0 && response->val <= INT64_MAX;
 	*a = (struct chain_answer){
 		.at_us = now_us - answers->start_us,
 		.resolve_us = response->resolve_us,
@@ -40,13 +41,13 @@ void chain_answers_set(struct chain_answers *answers, size_t i,
 		.status = response->status,
 		.tries = response->tries,
 		.cipher = response->cipher,
-		.has_clock = has_clock,
+		.has_clock = has_clock && is_time,
 		.has_address = response->has_address,
 		.address = response->address,
 	};
 	static_assert(sizeof a->software == sizeof response->software, "one limit");
 	memcpy(a->software, response->software, sizeof a->software);
-	if (has_clock) {
+	if (a->has_clock) {
 		uint64_t since_us = a->at_us - answers->written_us;
 		uint64_t ours_us = wall_us - since_us + sealed_us(answers, i);
 		a->clock_offset_ms = (int64_t)(response->val - ours_us / 1000);

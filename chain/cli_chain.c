@@ -1,5 +1,6 @@
 #include "chain/cli_chain.h"
 
+#include "chain/cli_fit.h"
 #include "config/address.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ bool cli_chain_take(const struct cli *cli, struct cli_chain_flags *flags, const 
 	if (strcmp(name, "chain") != 0)
 		return false;
 	flags->file = argument;
-	*ret_is_good = true;
+	*ret_is_good = *argument != '\0' ||
+		       cli_wrong(cli, "--chain needs the name of a file, but got an empty word");
 	return true;
 }
 
@@ -130,11 +132,17 @@ static bool parse_hop(const struct cli *cli, const char *text, struct hopchain_h
 {
 	char why[ADDRESS_WHY_MAX];
 	struct addr addr;
+	const char *comma = strchr(text, ',');
+	if (comma == NULL)
+		return cli_wrong(cli, "--hop needs ADDR,KEYFILE, with a comma between them");
+	if (comma == text || comma[1] == '\0')
+		return cli_wrong(cli, "--hop needs ADDR,KEYFILE, but %s the comma there is nothing",
+			comma == text ? "before" : "after");
 	char *address = cli_split(text, &hop->key_file);
 	hop->size = sizeof *hop;
 	hop->address = address;
 	if (address == NULL)
-		return cli_wrong(cli, "--hop needs ADDR,KEYFILE");
+		return cli_wrong(cli, "out of memory");
 	return address_parse(address, ADDRESS_HOP, &addr, why) || cli_wrong(cli, "--hop: %s", why);
 }
 
@@ -181,7 +189,9 @@ enum cli_exit cli_chain_read(
 
 enum cli_exit cli_chain_fail(const struct hopchain_error *error)
 {
-	fprintf(stderr, "chain: %s\n", error->text);
+	char text[1024];
+	fprintf(stderr, "chain: %s\n",
+		cli_fit_clean(error->text, cli_fit_start(), text, sizeof text));
 	return (enum cli_exit)error->exit_code;
 }
 

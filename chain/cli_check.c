@@ -2,7 +2,9 @@
 #include "chain/cli_prefix.h"
 #include "chain/hopchain.h"
 #include "config/json_text.h"
+#include "config/report.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +41,11 @@ static bool on_option(size_t i, const char *argument, void *owner)
 
 static void print_good(const char *path, const struct hopchain_chain *chain)
 {
+	char shown[PATH_MAX];
 	size_t n = hopchain_chain_n_hops(chain);
 	const char *target = hopchain_chain_target(chain);
-	printf("%s: ok: %zu hop%s%s%s%s\n", path, n, n == 1 ? "" : "s",
-		target != NULL ? ", target " : "", target != NULL ? target : "",
+	printf("%s: ok: %zu hop%s%s%s%s\n", report_quote(path, shown, sizeof shown), n,
+		n == 1 ? "" : "s", target != NULL ? ", target " : "", target != NULL ? target : "",
 		hopchain_chain_is_header_only(chain) ? ", payload header-only" : "");
 }
 

@@ -1,5 +1,7 @@
 #include "chain/cli_descriptor.h"
 
+#include "config/cli.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,14 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-void cli_descriptor_guard(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			(void)!open("/dev/null", O_RDONLY);
-	}
-}
 
 /* Opening that one again would make another terminal. */
 static bool is_pty_master(int fd)
@@ -106,6 +100,6 @@ int cli_descriptor_end(struct cli_descriptor *d)
 	}
 	cli_descriptor_deinit(d);
 	int error = close(d->shared_fd) < 0 && errno != EBADF ? -errno : 0;
-	cli_descriptor_guard();
+	cli_guard_descriptors();
 	return error;
 }

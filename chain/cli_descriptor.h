@@ -27,10 +27,6 @@ struct cli_descriptor {
 	bool is_terminal;
 };
 
-/** cli_descriptor_guard() - descriptors 0, 1 and 2 exist from here on: a missing one reads as
- * ended, and writing to it fails with EBADF. Without that, a socket could become "standard
- * output". */
-void cli_descriptor_guard(void);
 void cli_descriptor_init(struct cli_descriptor *d, int fd, bool is_output);
 /** cli_descriptor_deinit() - closes what is our own. Idempotent. */
 void cli_descriptor_deinit(struct cli_descriptor *d);

@@ -1,6 +1,7 @@
 #include "chain/cli_doctor.h"
 
 #include "chain/cli_commands.h"
+#include "chain/cli_fit.h"
 #include "chain/cli_wrap.h"
 
 #include <stdio.h>
@@ -86,7 +87,8 @@ static void ask_hops(struct cli_findings *findings, const struct hopchain_chain 
 {
 	bool is_watched = isatty(STDERR_FILENO);
 	if (is_watched)
-		fprintf(stderr, "asking the hops …");
+		fputs(cli_fit_start() ? "asking the hops \xe2\x80\xa6" : "asking the hops ...",
+			stderr);
 	cli_doctor_way(findings, chain);
 	if (is_watched)
 		fprintf(stderr, "\r\033[K");

@@ -1,6 +1,9 @@
 #include "chain/cli_file.h"
 
+#include "config/report.h"
+
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +13,10 @@
 
 static enum cli_exit fail(const char *what, const char *path)
 {
-	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
+	char shown[PATH_MAX];
+	int error = errno;
+	report_quote(path, shown, sizeof shown);
+	fprintf(stderr, "chain: cannot %s %s: %s\n", what, shown, strerror(error));
 	return CLI_FAILED;
 }
 
@@ -59,7 +65,9 @@ static enum cli_exit write_new(const char *path, const char *text, size_t len, c
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EEXIST) {
-		fprintf(stderr, "chain: %s exists; %s\n", path, what_if);
+		char shown[PATH_MAX];
+		fprintf(stderr, "chain: %s exists; %s\n", report_quote(path, shown, sizeof shown),
+			what_if);
 		return CLI_FAILED;
 	}
 	if (fd < 0)

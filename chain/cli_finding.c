@@ -1,7 +1,9 @@
 #include "chain/cli_finding.h"
 
+#include "chain/cli_fit.h"
 #include "chain/cli_json.h"
 #include "chain/cli_wrap.h"
+#include "config/report.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -88,28 +90,49 @@ static size_t count(const struct cli_findings *findings, enum cli_finding_level 
 	return n;
 }
 
-static void print_item(const struct item *item, bool is_first, size_t width, bool has_color)
+struct look {
+	size_t width;
+	bool has_color, is_utf8;
+};
+
+static void wrap(const char *text, size_t column, const char *indent, const struct look *look)
+{
+	char *shown = strdup(text != NULL ? text : "");
+	if (shown == NULL)
+		return;
+	report_clean(shown); /* there are paths in it */
+	if (!look->is_utf8)
+		cli_fit_clean(text != NULL ? text : "", false, shown, strlen(shown) + 1);
+	cli_wrap(stdout, shown, column, indent, look->width);
+	free(shown);
+}
+
+static void print_item(const struct item *item, bool is_first, const struct look *look)
 {
 	const struct cli_finding *f = &item->finding;
 	const char *name = levels[f->level].name;
 	printf("%-*s", SECTION_WIDTH, is_first ? f->section : "");
-	printf("%s%s%s%*s", has_color ? levels[f->level].color : "", name,
-		has_color ? "\033[0m" : "", (int)(LEVEL_WIDTH - strlen(name)), "");
-	cli_wrap(stdout, item->text != NULL ? item->text : "", strlen(INDENT), INDENT, width);
+	printf("%s%s%s%*s", look->has_color ? levels[f->level].color : "", name,
+		look->has_color ? "\033[0m" : "", (int)(LEVEL_WIDTH - strlen(name)), "");
+	wrap(item->text, strlen(INDENT), INDENT, look);
 	if (f->remedy == NULL)
 		return;
-	printf(INDENT "→ ");
-	cli_wrap(stdout, f->remedy, strlen(INDENT) + 2, INDENT "  ", width);
+	fputs(look->is_utf8 ? INDENT "\xe2\x86\x92 " : INDENT "-> ", stdout);
+	if (look->is_utf8)
+		wrap(f->remedy, strlen(INDENT) + 2, INDENT "  ", look);
+	else
+		wrap(f->remedy, strlen(INDENT) + 3, INDENT "   ", look);
 }
 
 void cli_findings_print(const struct cli_findings *findings, size_t width, bool has_color)
 {
+	const struct look look = { width, has_color, cli_fit_start() };
 	const char *section = "";
 	size_t n_warnings = count(findings, CLI_FINDING_WARNING);
 	size_t n_problems = count(findings, CLI_FINDING_PROBLEM);
 	for (size_t i = 0; i < findings->n_items; i++) {
 		const struct item *item = &findings->items[i];
-		print_item(item, strcmp(section, item->finding.section) != 0, width, has_color);
+		print_item(item, strcmp(section, item->finding.section) != 0, &look);
 		section = item->finding.section;
 	}
 	printf("\n%zu problem%s, %zu warning%s\n", n_problems, n_problems == 1 ? "" : "s",

@@ -31,7 +31,7 @@ void cli_findings_add(struct cli_findings *findings, const struct cli_finding *f
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** cli_findings_exit_code() - of the first problem; 0: there is none. 1: memory ran out. */
 int cli_findings_exit_code(const struct cli_findings *findings);
-/** cli_findings_print() - to stdout, in lines of @width columns. */
+/** cli_findings_print() - to stdout, in lines of @width columns and letters of the locale. */
 void cli_findings_print(const struct cli_findings *findings, size_t width, bool has_color);
 /** cli_findings_print_json() - one document. */
 void cli_findings_print_json(const struct cli_findings *findings);

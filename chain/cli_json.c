@@ -99,6 +99,8 @@ static void put_text(FILE *to, const char *text)
 			fputs("\\ufffd", to);
 		else if (n == 1)
 			put_ascii(to, *at);
+		else if (at[0] == 0xc2 && at[1] < 0xa0) /* a terminal may obey it */
+			fprintf(to, "\\u00%02x", at[1]);
 		else
 			(void)fwrite(at, 1, n, to);
 		n = n == 0 ? 1 : n;

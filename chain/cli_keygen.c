@@ -2,6 +2,7 @@
 #include "chain/cli_file.h"
 #include "chain/hopchain.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -17,32 +17,43 @@ static void on_signal(uv_signal_t *handle, int signum)
 	if (measure->signum == 0) {
 		measure->signum = signum;
 		measure->signum_at_ms = now;
-		measure->on_signal(signum, measure->owner);
+		measure->events.on_signal(signum, measure->events.owner);
 	} else if (now - measure->signum_at_ms >= SAME_SIGNAL_MS) {
 		uv_signal_stop(handle);
 		raise(signum);
 	}
 }
 
+static void on_status(uv_signal_t *handle, int signum)
+{
+	struct cli_measure *measure = handle->data;
+	(void)signum;
+	measure->events.on_status(measure->events.owner);
+}
+
+static int listen_for(struct cli_measure *measure, uv_signal_t *handle, uv_signal_cb fn, int signum)
+{
+	int error = uv_signal_init(&measure->loop, handle);
+	handle->data = measure;
+	return error == 0 ? uv_signal_start(handle, fn, signum) : error;
+}
+
 static int start(struct cli_measure *measure, const struct hopchain_chain *chain)
 {
-	measure->interrupt.data = measure->terminate.data = measure;
-	int error = uv_signal_init(&measure->loop, &measure->interrupt);
+	int error = listen_for(measure, &measure->interrupt, on_signal, SIGINT);
 	if (error == 0)
-		error = uv_signal_init(&measure->loop, &measure->terminate);
+		error = listen_for(measure, &measure->terminate, on_signal, SIGTERM);
 	if (error == 0)
-		error = uv_signal_start(&measure->interrupt, on_signal, SIGINT);
-	if (error == 0)
-		error = uv_signal_start(&measure->terminate, on_signal, SIGTERM);
+		error = listen_for(measure, &measure->status, on_status, SIGUSR1);
 	if (error == 0)
 		error = hopchain_client_open(&measure->loop, chain, &measure->client);
 	return error;
 }
 
 enum cli_exit cli_measure_open(struct cli_measure *measure, const struct hopchain_chain *chain,
-	cli_measure_signal_fn *fn, void *owner)
+	const struct cli_measure_events *events)
 {
-	*measure = (struct cli_measure){ .on_signal = fn, .owner = owner };
+	*measure = (struct cli_measure){ .events = *events };
 	signal(SIGPIPE, SIG_IGN);
 	int error = uv_loop_init(&measure->loop);
 	if (error == 0)
@@ -67,6 +78,7 @@ void cli_measure_end(struct cli_measure *measure)
 	hopchain_client_close(measure->client, NULL, NULL);
 	uv_close((uv_handle_t *)&measure->interrupt, NULL);
 	uv_close((uv_handle_t *)&measure->terminate, NULL);
+	uv_close((uv_handle_t *)&measure->status, NULL);
 }
 
 enum cli_exit cli_measure_flush(enum cli_exit result)

@@ -1,33 +1,37 @@
 #ifndef CHAIN_CLI_MEASURE_H
 #define CHAIN_CLI_MEASURE_H
 /*
- * Does: what the commands that measure have in common: loop, client, the signals that end them,
- * quantities in options. Knows: hopchain.h, libuv. Never knows: what is measured.
+ * Does: what the commands that measure have in common: loop, client, the signals that end them or
+ * ask how far they are, quantities in options. Knows: hopchain.h, libuv. Never knows: what is
+ * measured.
  */
 #include "chain/cli_chain.h"
 
 #include <stdint.h>
 #include <uv.h>
 
-/** cli_measure_signal_fn - SIGINT or SIGTERM has come, once; one that comes a second later or more
- * ends the process. */
-typedef void cli_measure_signal_fn(int signum, void *owner);
+struct cli_measure_events {
+	/* SIGINT or SIGTERM has come, once; one that comes a second later or more ends the process.
+	 */
+	void (*on_signal)(int signum, void *owner);
+	void (*on_status)(void *owner); /* SIGUSR1: one line to stderr */
+	void *owner;
+};
 
 struct cli_measure {
 	uv_loop_t loop;
 	struct hopchain_client *client;
-	uv_signal_t interrupt, terminate;
+	uv_signal_t interrupt, terminate, status;
 	int signum; /* the first that came, or 0 */
 	uint64_t signum_at_ms;
-	cli_measure_signal_fn *on_signal;
-	void *owner;
+	struct cli_measure_events events;
 	bool is_ended;
 };
 
 /** cli_measure_open() - borrows @chain until cli_measure_run() has returned; ignores SIGPIPE.
  * Return: CLI_OK, or CLI_FAILED after a message. */
 enum cli_exit cli_measure_open(struct cli_measure *measure, const struct hopchain_chain *chain,
-	cli_measure_signal_fn *on_signal, void *owner);
+	const struct cli_measure_events *events);
 /** cli_measure_run() - until cli_measure_end(), and the handles of the caller are closed. */
 void cli_measure_run(struct cli_measure *measure);
 /** cli_measure_end() - closes client and signals. Idempotent. */

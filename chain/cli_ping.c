@@ -192,6 +192,20 @@ static void on_signal(int signum, void *owner)
 	finish(owner);
 }
 
+/* What is under way is neither received nor lost. */
+static void on_status(void *owner)
+{
+	const struct run *run = owner;
+	uint64_t n_sent = run->n_sent - (run->probe != NULL), n_lost = n_sent - run->n_heard;
+	if (run->is_over)
+		return;
+	fprintf(stderr, "chain: %" PRIu64 " sent, %" PRIu64 " received, %.1f%% loss", n_sent,
+		run->n_heard, n_sent > 0 ? 100.0 * (double)n_lost / (double)n_sent : 0);
+	if (run->n_heard > 0)
+		fprintf(stderr, ", avg %.1f ms", run->sum_us / (double)run->n_heard / 1000);
+	fputc('\n', stderr);
+}
+
 static enum cli_exit run_ping(const struct flags *flags, const struct hopchain_chain *chain)
 {
 	struct run run = { .flags = flags,
@@ -199,7 +213,8 @@ static enum cli_exit run_ping(const struct flags *flags, const struct hopchain_c
 		.is_utf8 = cli_fit_start() };
 	snprintf(run.label, sizeof run.label, "hop %u (%s)", run.hop,
 		hopchain_chain_hop_address(chain, run.hop));
-	enum cli_exit result = cli_measure_open(&run.measure, chain, on_signal, &run);
+	const struct cli_measure_events events = { on_signal, on_status, &run };
+	enum cli_exit result = cli_measure_open(&run.measure, chain, &events);
 	if (result != CLI_OK)
 		return result;
 	uv_timer_init(&run.measure.loop, &run.timer);

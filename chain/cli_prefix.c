@@ -1,5 +1,7 @@
 #include "chain/cli_prefix.h"
 
+#include "chain/cli_fit.h"
+
 #include <stdio.h>
 #include <uv.h>
 
@@ -16,7 +18,7 @@ static void take_error(struct cli_prefix *p, const struct hopchain_error *error)
 	p->failed_hop = error->hop;
 	p->exit_code = error->exit_code;
 	p->slug = error->slug;
-	copy(p->text, sizeof p->text, error->text);
+	cli_fit_clean(error->text, cli_fit_start(), p->text, sizeof p->text);
 }
 
 static void take_answers(struct cli_prefix *p, const struct hopchain_probe_result *result)

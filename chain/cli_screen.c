@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -34,9 +35,12 @@ struct cli_screen {
 
 static void write_all(const char *text, size_t len)
 {
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
 	while (len > 0) {
 		ssize_t n = write(STDOUT_FILENO, text, len);
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
+		if (n < 0 && errno == EAGAIN)
+			(void)poll(&out, 1, -1); /* somebody else made it non-blocking */
+		else if (n < 0 && errno != EINTR)
 			return;
 		text += n > 0 ? n : 0;
 		len -= n > 0 ? (size_t)n : 0;
@@ -76,6 +80,15 @@ static void print_frame(
 	fprintf(to, "\x1b[J\x1b[%u;1H%s", height, screen->help);
 }
 
+static void on_timer(uv_timer_t *timer);
+
+/* A terminal that is stopped (Ctrl-S) must not stop what is measured. */
+static bool is_writable(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	return poll(&out, 1, 0) == 1;
+}
+
 static void draw(struct cli_screen *screen)
 {
 	char *page = NULL, *frame = NULL;
@@ -83,6 +96,10 @@ static void draw(struct cli_screen *screen)
 	unsigned width, height;
 	get_size(&width, &height);
 	screen->drawn_at_ms = uv_now(screen->timer.loop);
+	if (!is_writable()) {
+		uv_timer_start(&screen->timer, on_timer, DRAW_MS, 0);
+		return;
+	}
 	FILE *to = open_memstream(&page, &page_len);
 	if (to == NULL)
 		return;
@@ -131,7 +148,8 @@ static void leave(struct cli_screen *screen)
 static void on_resized(uv_signal_t *handle, int signum)
 {
 	(void)signum;
-	write_all("\x1b[2J", 4);
+	if (is_writable())
+		write_all("\x1b[2J", 4);
 	draw(handle->data);
 }
 
@@ -141,7 +159,11 @@ static void on_stopped(uv_signal_t *handle, int signum)
 	struct cli_screen *screen = handle->data;
 	(void)signum;
 	leave(screen);
-	raise(SIGSTOP);
+	/* Not SIGSTOP: where nobody could let us go on, the kernel does not stop us either. */
+	signal(SIGTSTP, SIG_DFL);
+	raise(SIGTSTP);
+	uv_signal_stop(handle);
+	uv_signal_start(handle, on_stopped, SIGTSTP);
 	enter(screen);
 	draw(screen);
 }
@@ -167,7 +189,7 @@ static void on_closed(uv_handle_t *handle)
 	struct cli_screen *screen = handle->data;
 	if (--screen->n_handles > 0)
 		return;
-	if (screen->key_fd > STDIN_FILENO)
+	if (screen->key_fd >= 0)
 		close(screen->key_fd);
 	free(screen);
 }
@@ -185,14 +207,23 @@ void cli_screen_close(struct cli_screen *screen)
 		uv_close((uv_handle_t *)&screen->keys, on_closed);
 }
 
+/* A description of our own: libuv makes it non-blocking, and the terminal's is the shell's too. */
+static int open_terminal(void)
+{
+	static const char *const paths[] = { "/proc/self/fd/0", "/dev/tty" };
+	int fd = -1;
+	for (size_t i = isatty(STDIN_FILENO) ? 0 : 1; i < 2 && fd < 0; i++)
+		fd = open(paths[i], O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return fd;
+}
+
 static void open_keys(uv_loop_t *loop, struct cli_screen *screen)
 {
-	screen->key_fd = isatty(STDIN_FILENO) ? STDIN_FILENO : open("/dev/tty", O_RDWR | O_CLOEXEC);
+	screen->key_fd = open_terminal();
 	if (screen->key_fd < 0)
 		return;
 	if (uv_poll_init(loop, &screen->keys, screen->key_fd) != 0) {
-		if (screen->key_fd > STDIN_FILENO)
-			close(screen->key_fd);
+		close(screen->key_fd);
 		screen->key_fd = -1;
 		return;
 	}

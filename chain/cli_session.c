@@ -1,7 +1,5 @@
 #include "chain/cli_session.h"
 
-#include "chain/cli_descriptor.h"
-
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +86,6 @@ static int start(struct cli_session *session, const struct cli_session_options *
 enum cli_exit cli_session_open(const struct cli_session_options *options, struct cli_session **ret)
 {
 	struct cli_session *session = calloc(1, sizeof *session);
-	cli_descriptor_guard();
 	if (session == NULL)
 		return tell("begin", UV_ENOMEM);
 	session->ops = options->ops;

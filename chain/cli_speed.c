@@ -10,6 +10,7 @@
 #define STREAMS_MAX 128
 #define LIVE_MS     200
 #define SUMS_MAX    2
+#define LABEL_MAX   400
 
 struct flags {
 	struct cli_chain_flags chain;
@@ -184,6 +185,20 @@ static void on_signal(int signum, void *owner)
 		cli_speed_stop(run->speed);
 }
 
+static void on_status(void *owner)
+{
+	struct run *run = owner;
+	struct cli_speed_span span;
+	if (run->speed == NULL)
+		return;
+	wipe_line(run);
+	fflush(stdout);
+	if (cli_speed_now(run->speed, &span))
+		cli_speed_status(&span, stderr);
+	else
+		fprintf(stderr, "chain: %s\n", cli_speed_phase(run->speed));
+}
+
 static void begin_document(struct run *run, const struct hopchain_chain *chain)
 {
 	struct cli_json *json = &run->json;
@@ -214,10 +229,14 @@ static void print_head(const struct run *run, const struct hopchain_chain *chain
 static enum cli_exit run_speed(const struct flags *flags, const struct hopchain_chain *chain)
 {
 	struct run run = { .flags = flags, .hop = (unsigned)hopchain_chain_n_hops(chain) };
+	char label[LABEL_MAX];
 	const struct cli_speed_options speed = { flags->time_ms, flags->n_streams,
-		!flags->is_down_only, !flags->is_up_only };
+		!flags->is_down_only, !flags->is_up_only, run.hop, label };
+	const struct cli_measure_events signals = { on_signal, on_status, &run };
 	const struct cli_speed_events events = { on_second, on_sum, on_failed, on_done, &run };
-	enum cli_exit result = cli_measure_open(&run.measure, chain, on_signal, &run);
+	snprintf(label, sizeof label, "hop %u (%s)", run.hop,
+		hopchain_chain_hop_address(chain, run.hop));
+	enum cli_exit result = cli_measure_open(&run.measure, chain, &signals);
 	if (result != CLI_OK)
 		return result;
 	if (flags->is_json)

@@ -11,21 +11,22 @@ static double per_second(const struct cli_speed_span *span)
 	return time_s > 0 ? (double)n / time_s : 0;
 }
 
-/* Three to four digits and a unit, 9 columns. */
-static void print_size(uint64_t n_bytes, FILE *to)
+/* Three digits in at least @width columns, and a unit. */
+static void print_size(double size, int width, FILE *to)
 {
-	static const char *const units[] = { "B  ", "KiB", "MiB", "GiB", "TiB", "PiB" };
-	double size = (double)n_bytes;
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
 	size_t unit = 0;
 	while (size >= 999.5 && unit + 1 < sizeof units / sizeof units[0]) {
 		size /= KIB;
 		unit++;
 	}
-	fprintf(to, "%5.*f %s",
+	fprintf(to, "%*.*f %s", width,
 		unit == 0 || size >= 99.95 ? 0
 		: size >= 9.995            ? 1
 					   : 2,
 		size, units[unit]);
+	if (unit == 0 && width > 0)
+		fputs("  ", to);
 }
 
 const char *cli_speed_heading(void)
@@ -37,8 +38,17 @@ void cli_speed_line(const struct cli_speed_span *span, FILE *to)
 {
 	double rate = per_second(span);
 	fprintf(to, "%-5s %5.1f - %5.1f  ", span->is_up ? "up" : "down", span->from_s, span->to_s);
-	print_size(span->has_count ? span->n_counted : span->n_bytes, to);
+	print_size((double)(span->has_count ? span->n_counted : span->n_bytes), 5, to);
 	fprintf(to, " %9.1f %9.1f", rate / KIB / KIB, rate * 8 / 1e6);
+}
+
+void cli_speed_status(const struct cli_speed_span *span, FILE *to)
+{
+	fprintf(to, "chain: %s %.1f s, ", span->is_up ? "up" : "down", span->to_s);
+	print_size((double)span->n_bytes, 0, to);
+	fputs(", ", to);
+	print_size(per_second(span), 0, to);
+	fputs("/s\n", to);
 }
 
 void cli_speed_verdict(const struct cli_speed_span *sum, unsigned hop, FILE *to)

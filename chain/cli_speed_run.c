@@ -2,13 +2,16 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK        (64 * 1024)
-#define BLOCKS_MAX   16 /* of one stream before the loop turns */
-#define SECOND_MS    1000
-#define COUNT_MAX_MS 30000 /* for what is on its way when the time is over */
+#define BLOCK          (64 * 1024)
+#define BLOCKS_MAX     16 /* of one stream before the loop turns */
+#define SECOND_MS      1000
+#define SILENCE_MAX_MS 30000 /* no byte comes down, or no count of what was sent up */
+#define TEXT_MAX       512
 
 /* The measuring service (docs/protocol.md 2.3): how many bytes it shall send; its own count. */
 #define COUNT_LEN 8
@@ -40,6 +43,7 @@ struct cli_speed {
 	bool is_up, is_stopped, has_failed;
 	unsigned n_connected, n_open, n_counted;
 	uint64_t start_ns, marked_ns, n_marked; /* the second that runs */
+	uint64_t moved_ms;                      /* when a byte came, or went out, last */
 	struct lane lanes[];
 };
 
@@ -72,6 +76,17 @@ bool cli_speed_now(const struct cli_speed *speed, struct cli_speed_span *ret)
 	return true;
 }
 
+const char *cli_speed_phase(const struct cli_speed *speed)
+{
+	static const char *const phases[][2] = {
+		[SPEED_CONNECTING] = { "down: connecting", "up: connecting" },
+		[SPEED_MOVING] = { "down", "up" },
+		[SPEED_COUNTING] = { "", "up: all is sent, waiting for the count of the last hop" },
+		[SPEED_CLOSING] = { "down: ending", "up: ending" },
+	};
+	return phases[speed->state][speed->is_up];
+}
+
 /* What moved since the last mark. */
 static void mark(struct cli_speed *speed)
 {
@@ -85,15 +100,6 @@ static void mark(struct cli_speed *speed)
 	speed->marked_ns = now;
 	speed->n_marked = n;
 	speed->events.on_second(&span, speed->events.owner);
-}
-
-/* The last part of a direction is told when its time is over. */
-static void on_second(uv_timer_t *timer)
-{
-	struct cli_speed *speed = timer->data;
-	double end_s = speed->options.time_ms / 1000.0;
-	if (seconds(uv_hrtime() - speed->start_ns) + 0.5 < end_s)
-		mark(speed);
 }
 
 static void close_lanes(struct cli_speed *speed)
@@ -111,25 +117,65 @@ static void close_lanes(struct cli_speed *speed)
 	}
 }
 
-/* @error, or NULL: what went wrong has no hop. */
 static void fail(struct cli_speed *speed, const struct hopchain_error *error)
 {
-	static const struct hopchain_error lost = {
-		.stage = HOPCHAIN_PAYLOAD,
-		.code = -EPROTO,
-		.slug = "lost",
-		.exit_code = 9,
-		.text = "the last hop ended the measurement before its count was here",
-	};
 	if (!speed->has_failed && speed->state != SPEED_CLOSING)
-		speed->events.on_failed(error != NULL ? error : &lost, speed->events.owner);
+		speed->events.on_failed(error, speed->events.owner);
 	speed->has_failed = true;
 	close_lanes(speed);
 }
 
+/* @why: of the last hop. */
+static void fail_lost(struct cli_speed *speed, int code, const char *why)
+{
+	char text[TEXT_MAX];
+	const struct hopchain_error lost = {
+		.stage = HOPCHAIN_PAYLOAD,
+		.hop = speed->options.hop,
+		.n_hops = speed->options.hop,
+		.code = code,
+		.slug = "lost",
+		.exit_code = 9,
+		.text = text,
+	};
+	snprintf(text, sizeof text, "%s: lost: %s", speed->options.label, why);
+	fail(speed, &lost);
+}
+
+static uint64_t silent_ms(const struct cli_speed *speed)
+{
+	return uv_now(speed->end.loop) - speed->moved_ms;
+}
+
+static void fail_silent(struct cli_speed *speed)
+{
+	char why[128];
+	snprintf(why, sizeof why, "nothing came from it for %" PRIu64 " s%s",
+		silent_ms(speed) / 1000, speed->is_up ? ": its count of the bytes is missing" : "");
+	fail_lost(speed, -ETIMEDOUT, why);
+}
+
+/* The last part of a direction is told when its time is over. Upwards nobody can tell silence from
+ * large buffers in front of a slow chain before. */
+static void on_second(uv_timer_t *timer)
+{
+	struct cli_speed *speed = timer->data;
+	double end_s = speed->options.time_ms / 1000.0;
+	if (!speed->is_up && silent_ms(speed) >= SILENCE_MAX_MS)
+		fail_silent(speed);
+	else if (seconds(uv_hrtime() - speed->start_ns) + 0.5 < end_s)
+		mark(speed);
+}
+
+/* What went out while we wait makes us wait longer. */
 static void on_count_late(uv_timer_t *timer)
 {
-	fail(timer->data, NULL);
+	struct cli_speed *speed = timer->data;
+	uint64_t silent = silent_ms(speed);
+	if (silent >= SILENCE_MAX_MS)
+		fail_silent(speed);
+	else
+		uv_timer_start(timer, on_count_late, SILENCE_MAX_MS - silent, 0);
 }
 
 static void write_blocks(struct lane *lane)
@@ -178,11 +224,14 @@ static void end_direction(struct cli_speed *speed)
 	uv_idle_stop(&speed->eager);
 	mark(speed);
 	if (!speed->is_up) {
-		sum(speed);
+		if (total(speed) > 0 || speed->is_stopped)
+			sum(speed);
+		else
+			fail_silent(speed);
 		return;
 	}
 	speed->state = SPEED_COUNTING;
-	uv_timer_start(&speed->end, on_count_late, COUNT_MAX_MS, 0);
+	uv_timer_start(&speed->end, on_count_late, SILENCE_MAX_MS, 0);
 	for (unsigned i = 0; i < speed->options.n_streams; i++)
 		(void)hopchain_shutdown(speed->lanes[i].stream);
 }
@@ -198,6 +247,7 @@ static void start_moving(struct cli_speed *speed)
 	speed->state = SPEED_MOVING;
 	speed->start_ns = speed->marked_ns = uv_hrtime();
 	uv_update_time(speed->second.loop);
+	speed->moved_ms = uv_now(speed->end.loop);
 	uv_timer_start(&speed->second, on_second, SECOND_MS, SECOND_MS);
 	uv_timer_start(&speed->end, on_end, speed->options.time_ms, 0);
 	for (unsigned i = 0; i < speed->options.n_streams; i++) {
@@ -211,6 +261,7 @@ static void start_moving(struct cli_speed *speed)
 
 static void on_data(struct lane *lane, const uint8_t *data, size_t len)
 {
+	lane->speed->moved_ms = uv_now(lane->speed->end.loop);
 	if (!lane->speed->is_up) {
 		lane->n_bytes += lane->speed->state == SPEED_MOVING ? len : 0;
 		return;
@@ -225,7 +276,8 @@ static void on_eof(struct lane *lane)
 	if (speed->state == SPEED_CLOSING)
 		return;
 	if (speed->state != SPEED_COUNTING || lane->n_count < COUNT_LEN)
-		fail(speed, NULL);
+		fail_lost(speed, -EPROTO,
+			"it ended the measurement before its count of the bytes was here");
 	else if (++speed->n_counted == speed->options.n_streams)
 		sum(speed);
 }
@@ -271,6 +323,7 @@ static void on_stream(struct hopchain_stream *stream, enum hopchain_event event,
 		on_data(lane, data, len);
 	} else if (event == HOPCHAIN_DRAINED) {
 		lane->is_paused = false;
+		speed->moved_ms = uv_now(speed->end.loop);
 		if (speed->state == SPEED_MOVING && speed->is_up)
 			uv_idle_start(&speed->eager, on_eager);
 	} else if (event == HOPCHAIN_EOF) {

@@ -12,6 +12,8 @@ struct cli_speed_options {
 	uint32_t time_ms; /* of each direction */
 	unsigned n_streams;
 	bool has_up, has_down; /* up first */
+	unsigned hop;          /* the last one */
+	const char *label;     /* … in sentences: "hop 3 (ADDRESS)". Borrowed */
 };
 
 /* A part of a direction, or all of it. */
@@ -41,5 +43,7 @@ int cli_speed_start(uv_loop_t *loop, struct hopchain_client *client,
 void cli_speed_stop(struct cli_speed *speed);
 /** cli_speed_now() - the present direction until now. Return: false between directions. */
 bool cli_speed_now(const struct cli_speed *speed, struct cli_speed_span *ret);
+/** cli_speed_phase() - what is done now, in words: "up: connecting". Static. */
+const char *cli_speed_phase(const struct cli_speed *speed);
 
 #endif

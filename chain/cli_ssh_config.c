@@ -86,10 +86,13 @@ static char *quote(const char *path)
 {
 	char shown[80];
 	char *quoted = cli_quote_word(path);
-	if (quoted == NULL)
-		fprintf(stderr,
-			"chain: %s has a line break in it: no line of ssh_config can name it\n",
-			report_quote(path, shown, sizeof shown));
+	const char *wrong = strpbrk(path, "\r\n");
+	if (quoted == NULL && wrong == NULL)
+		fprintf(stderr, "chain: out of memory\n");
+	else if (quoted == NULL)
+		fprintf(stderr, "chain: %s has a %s in it: no line of ssh_config can name it\n",
+			report_quote(path, shown, sizeof shown),
+			*wrong == '\n' ? "line feed" : "carriage return");
 	return quoted;
 }
 

@@ -4,6 +4,7 @@
 #include "chain/cli_screen.h"
 #include "chain/cli_trace_format.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
@@ -36,7 +37,8 @@ struct run {
 	struct hopchain_trace *trace; /* NULL: done */
 	struct cli_screen *screen;    /* NULL: not live */
 	time_t start;
-	uint64_t n_done; /* rounds */
+	uint32_t n_rounds; /* to do; 0: no end */
+	uint64_t n_done;   /* rounds */
 	bool is_paused, is_utf8;
 	enum cli_exit result;
 };
@@ -229,17 +231,34 @@ static void on_signal(int signum, void *owner)
 		hopchain_trace_stop(run->trace);
 }
 
+static void on_status(void *owner)
+{
+	struct run *run = owner;
+	size_t n_rows, n_answer = 0;
+	if (run->screen != NULL)
+		cli_screen_change(run->screen);
+	if (run->screen != NULL || run->trace == NULL)
+		return;
+	const struct hopchain_row *rows = hopchain_trace_rows(run->trace, &n_rows);
+	for (size_t i = 0; i < n_rows; i++)
+		n_answer += rows[i].has_times && rows[i].error == NULL;
+	fprintf(stderr, "chain: round %" PRIu64 " of %" PRIu32 ", %zu row%s of %zu answer%s\n",
+		hopchain_trace_n_rounds(run->trace), run->n_rounds, n_answer,
+		n_answer == 1 ? "" : "s", n_rows, n_answer == 1 ? "s" : "");
+}
+
 /* The screen, if there shall be one, and the first round. */
 static int start(struct run *run)
 {
 	const struct flags *flags = run->flags;
 	const struct cli_screen_events events = { draw, on_key, run };
 	bool is_live = isatty(STDOUT_FILENO) && !flags->is_report && flags->form == FORM_TABLE;
+	run->n_rounds = flags->n_rounds > 0 || is_live ? flags->n_rounds : REPORT_ROUNDS;
 	struct hopchain_trace_options trace = {
 		.size = sizeof trace,
 		.target = run->target,
 		.is_udp = flags->is_udp,
-		.n_rounds = flags->n_rounds > 0 || is_live ? flags->n_rounds : REPORT_ROUNDS,
+		.n_rounds = run->n_rounds,
 		.interval_ms = flags->interval_ms,
 		.timeout_ms = flags->timeout_ms,
 	};
@@ -260,7 +279,8 @@ static enum cli_exit run_trace(
 	};
 	if (!cli_measure_target(&cli, chain, rest, n_rest, &run.target))
 		return CLI_USAGE;
-	enum cli_exit result = cli_measure_open(&run.measure, chain, on_signal, &run);
+	const struct cli_measure_events events = { on_signal, on_status, &run };
+	enum cli_exit result = cli_measure_open(&run.measure, chain, &events);
 	if (result != CLI_OK)
 		return result;
 	int error = start(&run);

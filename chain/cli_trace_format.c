@@ -136,22 +136,24 @@ void cli_trace_json(const struct cli_trace_document *document, FILE *to)
 	cli_json_end_object(&json);
 }
 
-/* A field, with quotes where RFC 4180 wants them. */
+/* A field, with quotes where RFC 4180 wants them. What a spreadsheet would run as a formula, a
+ * hop's word for its software for one, is made text by an apostrophe. */
 static void csv_text(const char *text, FILE *to)
 {
-	if (text == NULL)
+	if (text == NULL || *text == '\0')
 		return;
-	if (strpbrk(text, ",\"\r\n") == NULL) {
-		fputs(text, to);
-		return;
-	}
-	fputc('"', to);
+	bool is_quoted = strpbrk(text, ",\"\r\n") != NULL;
+	if (is_quoted)
+		fputc('"', to);
+	if (strchr("=+-@", *text) != NULL)
+		fputc('\'', to);
 	for (; *text != '\0'; text++) {
 		if (*text == '"')
 			fputc('"', to);
 		fputc(*text, to);
 	}
-	fputc('"', to);
+	if (is_quoted)
+		fputc('"', to);
 }
 
 static void csv_ms(bool is_known, double us, FILE *to)

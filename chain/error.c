@@ -152,10 +152,15 @@ static void print_silence(struct text *t, const struct chain_error *e)
 		", but hop %u did not answer: wrong key, clock more than 30 s off, or not one of "
 		"ours (",
 		e->hop);
-	if (e->code == ERR_TIMEOUT)
-		add(t, "no byte within %" PRIu32 " ms)", e->elapsed_ms);
+	if (e->code == ERR_TIMEOUT && e->n_in == 0)
+		add(t, "no byte within ");
+	else if (e->code == ERR_TIMEOUT)
+		add(t, "only %u of %u bytes within ", e->n_in, e->n_wanted);
+	else if (e->n_in == 0)
+		add(t, "it closed after ");
 	else
-		add(t, "it closed after %" PRIu32 " ms)", e->elapsed_ms);
+		add(t, "it closed after %u of %u bytes and ", e->n_in, e->n_wanted);
+	add(t, "%" PRIu32 " ms)", e->elapsed_ms);
 }
 
 static void print_answer(struct text *t, const struct chain_error *e)

@@ -34,6 +34,7 @@ struct chain_error {
 	char text[121];        /* what the hop said in words, or "" ; safe to show */
 	char seen[32]; /* ANSWER: printable start of what came instead of a header ("SSH-2.0-…"), or
 			  "" */
+	uint16_t n_in, n_wanted; /* ANSWER: bytes of the answer that came, of how many */
 	struct addr address;     /* of the hop that failed (STATUS of the exit: of the target) */
 	struct addr hop_address; /* STATUS: of the hop that answered */
 };

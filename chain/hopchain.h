@@ -17,6 +17,7 @@
  *    They may grow at the end as well.
  *  - The library writes nothing to stdout or stderr, installs no signal handler, ignores no signal,
  *    and never ends the process. Keys and payload appear in no text.
+ *  - After fork() everything belongs to the parent: the child calls nothing here.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -168,26 +169,27 @@ HOPCHAIN_API const struct hopchain_status *hopchain_status_find(const char *slug
 struct hopchain_client;
 /** hopchain_client_open() - borrows @loop and @chain until it has closed. The loop stays alive
  * (uv_run() goes on) only while the client has something under way: an idle client does not hold
- * it. Return: 0, or negative. */
+ * it. Return: 0, or negative: then, too, the loop must run once more before uv_loop_close(). */
 HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_client_open(
 	struct uv_loop_s *loop, const struct hopchain_chain *chain, struct hopchain_client **ret);
 typedef void hopchain_closed_fn(void *owner);
 /** hopchain_client_close() - ends everything made from it: streams and flows are aborted and get
- * CLOSED, measurements are dropped without a word. @on_closed (or NULL) runs last; the client is
- * gone then. Idempotent. The loop must run until then. */
+ * CLOSED, measurements are dropped without a word: touch none afterwards. @on_closed (or NULL) runs
+ * last; the client is gone then. Idempotent. The loop must run until then. */
 HOPCHAIN_API void hopchain_client_close(
 	struct hopchain_client *client, hopchain_closed_fn *on_closed, void *owner);
 
 /* What one hop said while a stream was built or a prefix measured. */
 struct hopchain_answer {
-	unsigned hop;            /* 1..n */
-	const char *address;     /* as in the chain */
-	uint64_t at_us;          /* when its answer came, since the start */
-	uint32_t resolve_us;     /* its time to resolve what comes after it: next hop, or target */
-	uint32_t connect_us;     /* … and to connect to it */
-	unsigned n_tries;        /* addresses it tried */
-	const char *dialled;     /* "IP:PORT" it connected to, or NULL: not told */
-	bool has_clock;          /* TCP only */
+	unsigned hop;        /* 1..n */
+	const char *address; /* as in the chain */
+	uint64_t at_us;      /* when its answer came, since the start; 0: over UDP it was lost or
+				overtaken, and nothing below is told */
+	uint32_t resolve_us; /* its time to resolve what comes after it: next hop, or target */
+	uint32_t connect_us; /* … and to connect to it */
+	unsigned n_tries;    /* addresses it tried */
+	const char *dialled; /* "IP:PORT" it connected to, or NULL: not told */
+	bool has_clock;      /* over UDP: the last hop of a prefix only */
 	int64_t clock_offset_ms; /* its clock minus ours, by the middle of the last known round trip
 				  */
 	const char *software;    /* "hopchain 0.1.0", or NULL: not told */
@@ -221,11 +223,12 @@ HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_connect(struct hopchain_client *cli
 HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_connect_measure(struct hopchain_client *client,
 	hopchain_stream_fn *fn, void *owner, struct hopchain_stream **ret);
 /** hopchain_read_start() - DATA and EOF from now on; reading is off at first. Both idempotent.
- * Stopping is how back-pressure reaches the other end. */
+ * Stopping is how back-pressure reaches the other end. While it is off no EOF comes; FAILED may. */
 HOPCHAIN_API void hopchain_read_start(struct hopchain_stream *stream);
 HOPCHAIN_API void hopchain_read_stop(struct hopchain_stream *stream);
-/** hopchain_write() - after CONNECTED; at any other time nothing is written. Copies what the kernel
- * does not take at once. Return: true: pause until DRAINED. What goes wrong comes as FAILED. */
+/** hopchain_write() - after CONNECTED, before hopchain_shutdown(); else nothing is written. Copies
+ * what the kernel does not take at once. Return: true: pause until DRAINED. What goes wrong comes
+ * as FAILED. */
 HOPCHAIN_API bool hopchain_write(struct hopchain_stream *stream, const void *data, size_t len);
 /** hopchain_shutdown() - orderly end of our direction, after all that was written. Idempotent.
  * Return: true if something is still queued: DRAINED follows once it and the end are out. */
@@ -266,6 +269,7 @@ HOPCHAIN_API HOPCHAIN_NODISCARD int hopchain_flow_open(struct hopchain_client *c
 HOPCHAIN_API int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len);
 /** hopchain_flow_close() - leads to CLOSED. Idempotent. */
 HOPCHAIN_API void hopchain_flow_close(struct hopchain_flow *flow);
+/** hopchain_flow_error() - from FAILED on, until CLOSED has returned; else NULL. */
 HOPCHAIN_API const struct hopchain_error *hopchain_flow_error(const struct hopchain_flow *flow);
 /** hopchain_flow_is_stream() - whether its datagrams travel in a stream. */
 HOPCHAIN_API bool hopchain_flow_is_stream(const struct hopchain_flow *flow);

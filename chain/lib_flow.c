@@ -62,8 +62,8 @@ static void on_closed(struct task *task)
 {
 	struct hopchain_flow *f =
 		(struct hopchain_flow *)((char *)task - offsetof(struct hopchain_flow, item.task));
-	chain_datagram_free(f->datagram);
 	f->fn(f, HOPCHAIN_FLOW_CLOSED, NULL, 0, f->owner);
+	chain_datagram_free(f->datagram);
 	lib_client_remove(&f->item);
 	free(f);
 }

@@ -157,6 +157,7 @@ void chain_open_fail(const struct chain_open *open, int code, struct chain_error
 {
 	const struct wire_response *before =
 		open->i_hop > 0 ? &open->responses[open->i_hop - 1] : NULL;
+	bool has_time = before != NULL && before->val > 0 && before->val <= INT64_MAX;
 	*ret = (struct chain_error){
 		.hop = (uint8_t)(open->i_hop + 1),
 		.n_hops = (uint8_t)open->spec->n_hops,
@@ -164,7 +165,9 @@ void chain_open_fail(const struct chain_open *open, int code, struct chain_error
 		.code = code,
 		.address = open->spec->hops[open->i_hop].addr,
 		.connect_us = before != NULL ? before->connect_us : 0,
-		.clock_skew_ms = before != NULL ? (int64_t)(before->val - open->heard_wall_ms) : 0,
+		.n_in = (uint16_t)open->n_in,
+		.n_wanted = (uint16_t)open->n_wanted,
+		.clock_skew_ms = has_time ? (int64_t)(before->val - open->heard_wall_ms) : 0,
 	};
 	copy_seen(open, ret->seen);
 }

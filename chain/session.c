@@ -93,9 +93,9 @@ static void fail_waiting(struct chain_session *s, int code)
 
 static void warn_of_skew(const struct chain_session *s)
 {
-	int64_t now_ms = (int64_t)loop_wall_ms();
+	uint64_t now_ms = loop_wall_ms();
 	for (unsigned i = 1; i <= s->n_hops; i++) {
-		int64_t skew_ms = (int64_t)chain_open_response(s->open, i)->val - now_ms;
+		int64_t skew_ms = (int64_t)(chain_open_response(s->open, i)->val - now_ms);
 		if (skew_ms <= SKEW_WARN_MS && skew_ms >= -SKEW_WARN_MS)
 			continue;
 		LOG_LIMITED(LOG_LEVEL_WARNING,
@@ -254,9 +254,19 @@ static void note_dial(struct chain_session *s, const struct dial_result *result)
 	a->address = result->address;
 }
 
+/* No socket could be made: no hop is at fault. */
+static bool is_local(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == ERR_NOMEM || code == -ENOBUFS;
+}
+
 /* No address was tried: the name is what failed. */
 static void fail_dial(struct chain_session *s, const struct dial_result *result)
 {
+	if (is_local(result->error)) {
+		fail_setup(s, result->error);
+		return;
+	}
 	struct chain_error error = {
 		.hop = 1,
 		.stage = result->n_tries == 0 ? CHAIN_RESOLVE : CHAIN_DIAL,

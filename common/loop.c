@@ -39,7 +39,8 @@ uint64_t loop_wall_ms(void)
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-	return loop->is_between ? clock_ms(CLOCK_MONOTONIC) : loop->now_ms;
+	/* A guest's callbacks end in the caller's code, which may have taken its time. */
+	return loop->is_guest ? clock_ms(CLOCK_MONOTONIC) : loop->now_ms;
 }
 
 static void on_wake(uv_async_t *handle)
@@ -203,9 +204,9 @@ int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)
 		.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.ptr = poll,
 	};
-	*poll = (struct poll){ .fn = fn, .fd = fd };
+	*poll = (struct poll){ .fn = fn, .fd = fd, .is_watched = true };
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-		poll->fd = -1;
+		*poll = (struct poll){ .fd = -1 };
 		return -errno;
 	}
 	return 0;
@@ -219,8 +220,13 @@ static void unlink_again(struct poll **list, struct poll *poll)
 		*list = poll->next_again;
 }
 
+/* close() alone takes a socket out of the set, unless a forked child holds it, too. Our servers do
+ * not fork, and save the call; who has a guest may. */
 void poll_remove(struct loop *loop, struct poll *poll)
 {
+	if (loop->is_guest && poll->is_watched)
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, poll->fd, NULL);
+	poll->is_watched = false;
 	poll->fd = -1;
 	if (!poll->is_queued)
 		return;
@@ -306,7 +312,8 @@ static void turn(struct loop *loop, int limit_ms)
 		loop->uv_needs_turn = false;
 		uv_run(loop->uv, UV_RUN_NOWAIT);
 	}
-	timer_wheel_run(loop->wheel, loop->now_ms);
+	if (!loop->holds_timers)
+		timer_wheel_run(loop->wheel, loop->now_ms);
 	loop_run_tasks(loop);
 }
 

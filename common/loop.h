@@ -45,7 +45,7 @@ void loop_stop(struct loop *loop);
 /** loop_library() - the version of libuv that runs. Static. */
 const char *loop_library(void);
 
-/** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms. */
+/** loop_now_ms() - CLOCK_MONOTONIC of this turn, in ms; of a guest: now. */
 uint64_t loop_now_ms(const struct loop *loop);
 /** loop_clock_us() - CLOCK_MONOTONIC now, in us. */
 uint64_t loop_clock_us(void);
@@ -87,10 +87,11 @@ struct poll {
 	int fd;        /* -1 = removed */
 	uint8_t again; /* events to repeat */
 	bool is_queued;
+	bool is_watched; /* the kernel does */
 };
-/** poll_add() - watches @fd for everything until poll_remove() or close(). */
+/** poll_add() - watches @fd for everything until poll_remove(), which comes before close(). */
 NODISCARD int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn);
-/** poll_remove() - no callback any more; close(fd) by the owner takes it out of the kernel's set.
+/** poll_remove() - no callback any more.
  * @poll's memory must live until the deferred calls of this turn have run. */
 void poll_remove(struct loop *loop, struct poll *poll);
 /** poll_again() - repeats @events once after the present batch of events, before blocking; asked

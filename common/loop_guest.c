@@ -6,7 +6,9 @@
 /*
  * A guest's epoll descriptor is one uv_poll_t of the caller's loop; its wheel is one uv_timer_t. A
  * uv_prepare_t looks at both, and at what was deferred since the last turn, before the caller's
- * loop blocks. A uv_idle_t runs while there is more to do at once: it keeps libuv from blocking.
+ * loop blocks. What is due runs one turn of libuv later: whatever came while the caller was busy,
+ * also for libuv itself, is heard before a deadline. A uv_idle_t runs while there is more to do at
+ * once: it keeps libuv from blocking.
  */
 struct guest {
 	struct loop loop; /* first */
@@ -17,6 +19,7 @@ struct guest {
 	uint64_t timer_at_ms; /* what the timer is set to; UINT64_MAX = it is stopped */
 	int n_held;
 	unsigned n_open; /* handles that have not closed */
+	bool is_due;     /* timers were, before libuv looked at its descriptors */
 	bool is_leaving;
 	loop_left_fn *on_left;
 	void *owner;
@@ -49,8 +52,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 static void on_timer(uv_timer_t *handle)
 {
 	struct guest *g = handle->data;
-	g->timer_at_ms = UINT64_MAX;
-	take_turn(g);
+	g->timer_at_ms = UINT64_MAX; /* on_prepare() follows */
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -80,13 +82,16 @@ static void leave_now(struct guest *g);
 static void on_prepare(uv_prepare_t *handle)
 {
 	struct guest *g = handle->data;
+	if (has_more(g))
+		take_turn(g);
+	if (g->is_due) {
+		g->loop.holds_timers = false;
+		take_turn(g);
+		g->loop.holds_timers = true;
+	}
 	uint64_t now_ms = loop_now_ms(&g->loop);
 	int wait_ms = timer_wheel_next_ms(g->loop.wheel, now_ms);
-	if (has_more(g) || wait_ms == 0) {
-		take_turn(g);
-		now_ms = loop_now_ms(&g->loop);
-		wait_ms = timer_wheel_next_ms(g->loop.wheel, now_ms);
-	}
+	g->is_due = wait_ms == 0;
 	if (g->is_leaving) {
 		leave_now(g);
 		return;
@@ -199,7 +204,7 @@ int loop_new_on(struct uv_loop_s *uv, struct loop **ret)
 	struct guest *g = calloc(1, sizeof *g);
 	if (g == NULL)
 		return ERR_NOMEM;
-	g->loop.is_guest = g->loop.is_between = true;
+	g->loop.is_guest = g->loop.is_between = g->loop.holds_timers = true;
 	g->loop.uv = uv;
 	g->timer_at_ms = UINT64_MAX;
 	int error = loop_init(&g->loop);

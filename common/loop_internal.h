@@ -21,8 +21,9 @@ struct loop {
 	uv_async_t wake;
 	int epoll_fd;
 	bool is_guest;
-	bool is_between; /* a guest outside of its turns: now_ms is old, and nobody runs what is
-			    deferred unless the caller's loop is told */
+	bool is_between;   /* a guest outside of its turns: nobody runs what is deferred unless the
+			      caller's loop is told */
+	bool holds_timers; /* a guest's turns run none, but those for it */
 	bool is_stopping;
 	bool uv_needs_turn; /* watchers may have been added that libuv has not told the kernel yet
 			     */

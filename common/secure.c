@@ -363,10 +363,11 @@ static bool send_alert(struct secure *s, const uint8_t alert[2])
 static bool secure_shutdown(struct stream *stream)
 {
 	struct secure *s = secure_of(stream);
-	if (s->is_closed || s->has_failed || s->is_shut)
+	if (s->is_closed || s->has_failed)
 		return false;
+	if (!s->is_shut)
+		send_alert(s, close_notify);
 	s->is_shut = true;
-	send_alert(s, close_notify);
 	return stream_shutdown(s->lower);
 }
 

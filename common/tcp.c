@@ -8,9 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_TURN 2     /* full reads of one stream before others get a turn */
-#define STALL_MS       20000 /* docs/protocol.md 2.7.6 */
-#define OUT_MIN        4096  /* smallest output queue that is allocated */
+#define READS_PER_TURN 2         /* full reads of one stream before others get a turn */
+#define STALL_MS       20000     /* docs/protocol.md 2.7.6 */
+#define OUT_MIN        4096      /* smallest output queue that is allocated */
+#define OUT_LARGE      (1 << 20) /* from here on a queue that is too small is doubled */
 
 struct keepalive;
 
@@ -290,6 +291,8 @@ static bool keep(struct tcp *t, struct bytes data)
 	size_t used = out == NULL ? 0 : out->end - out->begin;
 	if (out == NULL || out->size - out->end < data.len) {
 		size_t size = used + data.len < OUT_MIN ? OUT_MIN : used + data.len;
+		if (used >= OUT_LARGE)
+			size += used;
 		out = malloc(sizeof *out + size);
 		if (out == NULL)
 			return false;

@@ -84,8 +84,13 @@ struct cli_program {
 	/* Run when the first argument is no command; NULL: a command must be there. */
 	enum cli_exit (*run)(int argc, char **argv);
 };
+/** cli_guard_descriptors() - descriptors 0, 1 and 2 exist from here on: a missing one reads as
+ * ended, and writing to it fails with EBADF. Without that, a socket could become "standard
+ * output". */
+void cli_guard_descriptors(void);
 /**
- * cli_main() - finds the command and runs it. Every program also has:
+ * cli_main() - finds the command and runs it, with descriptors 0 to 2 guarded. An output that
+ * could not be written is a failure. Every program also has:
  * version [--json], help [COMMAND], completion bash|zsh|fish, schema (of its configuration file).
  */
 enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv);

@@ -5,8 +5,11 @@
 #include "config/schemas.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define COMMANDS_MAX 32
@@ -159,7 +162,7 @@ static enum cli_exit run_builtin(
 	if (strcmp(command->name, "version") == 0)
 		return cli_version_print(program->name, is_json);
 	if (strcmp(command->name, "schema") == 0)
-		return schemas_print(program->name) ? CLI_OK : CLI_FAILED;
+		return schemas_print(program->name) || ferror(stdout) ? CLI_OK : CLI_FAILED;
 	if (strcmp(command->name, "completion") == 0)
 		return complete(program, cli, operand);
 	return help(program, operand);
@@ -180,7 +183,7 @@ static enum cli_exit run_bare(const struct cli_program *program, int argc, char 
 	return CLI_USAGE;
 }
 
-enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
+static enum cli_exit run(const struct cli_program *program, int argc, char **argv)
 {
 	if (argc < 2 || argv[1][0] == '-')
 		return run_bare(program, argc, argv);
@@ -190,4 +193,25 @@ enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
 	if (command->run == NULL)
 		return run_builtin(program, command, argc - 1, argv + 1);
 	return command->run(argc - 1, argv + 1);
+}
+
+void cli_guard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", O_RDONLY);
+	}
+}
+
+enum cli_exit cli_main(const struct cli_program *program, int argc, char **argv)
+{
+	cli_guard_descriptors();
+	enum cli_exit result = run(program, argc, argv);
+	const char *why = fflush(stdout) != 0 ? strerror(errno) : NULL;
+	if (why == NULL && ferror(stdout))
+		why = "not all was taken"; /* the reason was one call's, before this one */
+	if (result != CLI_OK || why == NULL)
+		return result; /* else it is told already */
+	fprintf(stderr, "%s: cannot write to stdout: %s\n", program->name, why);
+	return CLI_FAILED;
 }

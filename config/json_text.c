@@ -25,6 +25,9 @@ void json_text_put(FILE *to, const char *text)
 		n = utf8_length((const unsigned char *)text, left);
 		if (n == 1)
 			put_ascii(to, (unsigned char)*text);
+		else if (n == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0)
+			fprintf(to, "\\u00%02x",
+				(unsigned char)text[1]); /* C1: a terminal may obey */
 		else if (n > 1)
 			(void)fwrite(text, 1, n, to);
 		else

@@ -1,6 +1,9 @@
 #include "config/report.h"
 
+#include "config/utf8.h"
+
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define ITEMS_MAX    1000 /* beyond, errors are only counted */
@@ -68,22 +71,24 @@ size_t report_n_errors(const struct report *report)
 	return report->n_errors;
 }
 
-/* C0 and C1 alike: both reach a terminal. Return: bytes of the control character at @p, or 0. */
-static size_t control_length(const char *p)
+/* C0 and C1 alike reach a terminal, and a byte that is not UTF-8 may be C1 to it. @ret_len: bytes
+ * of the character at @p. */
+static bool is_shown(const char *p, size_t *ret_len)
 {
 	const unsigned char *u = (const unsigned char *)p;
-	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0)
-		return 2;
-	return u[0] < 0x20 || u[0] == 0x7f;
+	size_t len = utf8_length(u, strnlen(p, 4));
+	*ret_len = len > 0 ? len : 1;
+	return len > 0 && u[0] >= 0x20 && u[0] != 0x7f && (u[0] != 0xc2 || u[1] >= 0xa0);
 }
 
 void report_clean(char *text)
 {
 	char *to = text;
-	while (*text != '\0') {
-		size_t len = control_length(text);
-		*to++ = len > 0 ? '?' : *text;
-		text += len > 0 ? len : 1;
+	for (size_t len; *text != '\0'; text += len) {
+		if (is_shown(text, &len))
+			to = (char *)memmove(to, text, len) + len;
+		else
+			*to++ = '?';
 	}
 	*to = '\0';
 }
@@ -238,11 +243,15 @@ static void print_source(FILE *to, const struct line *line, size_t n_marked)
 	const char *from = step(line->text, first - 1), *end = step(from, WINDOW);
 	const char *mark = step(from, line->column - first);
 	fprintf(to, "%5zu | %s", line->number, first > 1 ? "…" : "");
-	for (const char *p = from; p < end; p = step(p, 1)) {
-		if (*p != '\t' && control_length(p) > 0)
-			fputc('?', to);
+	for (const char *p = from, *next; p < end; p = next) {
+		size_t len;
+		next = step(p, 1);
+		if (*p == '\t' && next == p + 1)
+			fputc('\t', to);
+		else if (is_shown(p, &len) && len == (size_t)(next - p))
+			(void)fwrite(p, 1, len, to);
 		else
-			(void)fwrite(p, 1, (size_t)(step(p, 1) - p), to);
+			fputc('?', to);
 	}
 	fprintf(to, "%s\n      | %s", *end != '\0' ? "…" : "", first > 1 ? " " : "");
 	for (const char *p = from; p < mark; p = step(p, 1))
@@ -268,14 +277,15 @@ static char *print_error(const struct report_place *place, const struct line *li
 {
 	char *text = NULL;
 	size_t size = 0;
-	const struct source *source = place->source;
+	char path[PATH_MAX];
 	FILE *to = open_memstream(&text, &size);
 	if (to == NULL)
 		return NULL;
-	fprintf(to, "%s:%zu:%zu: error: %s%s%s\n", source->path, line->number, line->column,
+	fprintf(to, "%s:%zu:%zu: error: %s%s%s\n",
+		report_quote(place->source->path, path, sizeof path), line->number, line->column,
 		pointer, *pointer != '\0' ? ": " : "", sentence);
 	if (line->text != NULL)
-		print_source(to, line, n_marked(source->text, place->at));
+		print_source(to, line, n_marked(place->source->text, place->at));
 	if (fclose(to) == 0)
 		return text;
 	free(text);

@@ -22,6 +22,7 @@ LIBRARIES = ("config/libclient.a", "config/libconfig.a", "access/libaccess.a", "
              "common/libcommon.a")
 PACKAGES = ("libuv", "libcjson", "libsodium", "libcrypto", "libcares")
 TSAN_SECONDS = 120
+PARALLEL = 4  # classes of end-to-end tests at once: they mostly wait
 UNIT_SUITES_APART = {"fuzz"}
 
 
@@ -123,6 +124,7 @@ def pytest(tally, title, paths):
                            PYTHONDONTWRITEBYTECODE="1")
         say(f"{title}: {' '.join(paths)}")
         status = run([PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--durations=5",
+                      "-n", str(PARALLEL), "--dist", "loadscope",
                       f"--junitxml={report.name}", *paths], env=environment).returncode
         try:
             suite = xml.parse(report.name).getroot().find("testsuite")

@@ -54,14 +54,23 @@ Test(answers, a_clock_is_taken_when_the_hop_must_have_sealed)
 	}
 }
 
-Test(answers, any_value_of_a_clock_is_survived)
+/* With VERSION a hop tells 0 (docs/protocol.md 2.6); what it makes up must not overflow. */
+Test(answers, what_is_no_time_is_no_clock)
 {
-	struct chain_answers a = { .start_us = 1 };
-	struct wire_response s = { .val = UINT64_MAX, .connect_us = UINT32_MAX };
-	chain_answers_set(&a, 0, &s, true, 1, WALL_US);
-	s.val = 0;
-	chain_answers_set(&a, 1, &s, true, 1, WALL_US);
-	cr_expect_lt(a.hops[1].clock_offset_ms, 0);
-	chain_answers_set(&a, 2, &s, false, 1, WALL_US);
-	cr_expect(!a.hops[2].has_clock && a.hops[2].clock_offset_ms == 0);
+	static const struct {
+		uint64_t val;
+		bool has_clock;
+	} rows[] = { { 0, false }, { 1, true }, { INT64_MAX, true },
+		{ (uint64_t)INT64_MAX + 1, false }, { UINT64_MAX, false },
+		{ WALL_US / 1000 + (UINT64_C(1) << 63), false } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct chain_answers a = { .start_us = 1 };
+		struct wire_response s = { .val = rows[i].val, .connect_us = UINT32_MAX };
+		chain_answers_set(&a, 0, &s, true, 1, WALL_US);
+		cr_expect_eq(a.hops[0].has_clock, rows[i].has_clock, "row %zu", i);
+		cr_expect_eq(a.hops[0].clock_offset_ms != 0, rows[i].has_clock, "row %zu", i);
+		cr_expect_gt(a.hops[0].clock_offset_ms, INT64_MIN);
+		chain_answers_set(&a, 1, &s, false, 1, WALL_US);
+		cr_expect(!a.hops[1].has_clock && a.hops[1].clock_offset_ms == 0);
+	}
 }

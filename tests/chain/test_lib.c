@@ -6,7 +6,11 @@
 #include "tests/support/streams.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -1035,5 +1039,140 @@ Test(lib, each_allocation_may_fail, .timeout = 280)
 	cr_expect_gt(n, 30, "allocations were failed");
 	cr_expect_lt(n, 300, "the set-up ends");
 	cr_expect(try_all(&w, 0, &has_failed));
+	tear_down(&w);
+}
+
+/* --- what a caller's process does --- */
+
+/* Descriptors of the parent live on in the child: what the parent has closed must not come back. */
+Test(lib, a_fork_does_not_bring_closed_streams_back, .timeout = 30)
+{
+	struct world w;
+	struct talk t = { 0 }, after = { 0 };
+	set_up(&w, 1);
+	cr_assert_eq(start(&w, &t, w.target), 0);
+	cr_assert(wait_for(&w, &t.is_connected));
+	pid_t child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	cr_assert_gt(child, 0);
+	end(&t);
+	for (int i = 0; i < 100; i++)
+		turn(&w);
+	cr_assert_eq(start(&w, &after, w.target), 0);
+	cr_expect(wait_for(&w, &after.is_connected));
+	end(&after);
+	cr_expect_str_eq(t.events, "CX");
+	kill(child, SIGKILL);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	tear_down(&w);
+}
+
+struct blocked {
+	struct talk inner;
+	struct measured probe;
+};
+
+static void on_blocked(struct hopchain_stream *stream, enum hopchain_event event, const void *data,
+	size_t len, void *owner)
+{
+	struct blocked *b = owner;
+	struct hopchain_probe_options options = {
+		.size = sizeof options, .hop = 1, .timeout_ms = 400
+	};
+	(void)data, (void)len;
+	if (event != HOPCHAIN_CONNECTED)
+		return;
+	usleep(1500 * 1000);
+	cr_assert_eq(start(b->inner.w, &b->inner, "127.0.0.1:1"), 0);
+	cr_assert_eq(hopchain_probe_start(
+			     b->inner.w->client, &options, on_probe, &b->probe, &b->probe.probe),
+		0);
+	hopchain_close(stream);
+}
+
+/* What is begun in an event counts from then, however long the caller took before. */
+Test(lib, a_caller_that_blocks_in_an_event, .timeout = 30)
+{
+	struct world w;
+	struct blocked b = { 0 };
+	struct hopchain_stream *stream;
+	set_up(&w, 1);
+	b.inner.w = b.probe.w = &w;
+	cr_assert_eq(hopchain_connect(w.client, w.target, on_blocked, &b, &stream), 0);
+	cr_expect(wait_for(&w, &b.inner.has_failed));
+	cr_expect(wait_for(&w, &b.probe.is_done));
+	cr_expect_str_eq(b.inner.error.slug, "refused");
+	cr_expect_lt(b.inner.error.elapsed_ms, 1000);
+	cr_expect_null(b.probe.error.slug);
+	end(&b.inner);
+	tear_down(&w);
+}
+
+/* Quadratic time would be minutes here. */
+Test(lib, a_large_write_is_copied_once, .timeout = 120)
+{
+	static char block[64 << 20];
+	struct world w;
+	struct talk t = { 0 };
+	set_up(&w, 1);
+	cr_assert_eq(start(&w, &t, w.target), 0);
+	cr_assert(wait_for(&w, &t.is_connected));
+	uint64_t at_us = loop_clock_us();
+	cr_expect(hopchain_write(t.stream, block, sizeof block));
+	cr_expect_lt(loop_clock_us() - at_us, 2000 * 1000);
+	cr_expect(hopchain_shutdown(t.stream));
+	cr_expect(hopchain_shutdown(t.stream), "still queued, however often one asks");
+	end(&t);
+	tear_down(&w);
+}
+
+Test(lib, no_descriptor_left_is_no_fault_of_a_hop, .timeout = 30)
+{
+	struct world w;
+	struct talk t = { 0 };
+	struct rlimit before, none;
+	set_up(&w, 1);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int error = start(&w, &t, w.target);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_assert_eq(error, 0);
+	cr_assert(wait_for(&w, &t.has_failed));
+	cr_expect_eq(t.error.stage, HOPCHAIN_SETUP, "%s", t.text);
+	cr_expect_eq(t.error.hop, 0);
+	cr_expect_eq(t.error.code, -EMFILE);
+	cr_expect_eq(t.error.exit_code, 1);
+	end(&t);
+	tear_down(&w);
+}
+
+static void on_last(struct hopchain_flow *flow, enum hopchain_flow_event event, const void *data,
+	size_t len, void *owner)
+{
+	(void)data, (void)len;
+	cr_expect(!hopchain_flow_is_stream(flow));
+	cr_expect_null(hopchain_flow_error(flow));
+	if (event == HOPCHAIN_FLOW_CLOSED)
+		*(bool *)owner = true;
+}
+
+Test(lib, a_flow_can_be_asked_until_its_last_event_returns, .timeout = 30)
+{
+	struct world w;
+	struct hopchain_flow *flow;
+	bool is_closed = false;
+	set_up(&w, 1);
+	cr_assert_eq(hopchain_flow_open(w.client, w.udp_target, on_last, &is_closed, &flow), 0);
+	cr_expect_eq(hopchain_flow_send(flow, NULL, 0), 0);
+	turn(&w);
+	cr_expect_eq(hopchain_flow_send(flow, NULL, 0), 0);
+	hopchain_flow_close(flow);
+	cr_expect(wait_for(&w, &is_closed));
 	tear_down(&w);
 }

@@ -30,6 +30,24 @@ static void expect(struct text *text, const char *expected)
 	free(text->text);
 }
 
+static void expect_status(const struct cli_speed_span *span, const char *expected)
+{
+	struct text text;
+	open_text(&text);
+	cli_speed_status(span, text.to);
+	expect(&text, expected);
+}
+
+Test(speed_format, a_status_is_one_line)
+{
+	const struct cli_speed_span up = { .is_up = true, .to_s = 3, .n_bytes = 2254857830 };
+	const struct cli_speed_span down = { .to_s = 0.5, .n_bytes = 200 };
+	const struct cli_speed_span nothing = { .is_up = true };
+	expect_status(&up, "chain: up 3.0 s, 2.10 GiB, 717 MiB/s\n");
+	expect_status(&down, "chain: down 0.5 s, 200 B, 400 B/s\n");
+	expect_status(&nothing, "chain: up 0.0 s, 0 B, 0 B/s\n");
+}
+
 static void expect_line(const struct cli_speed_span *span, const char *expected)
 {
 	struct text text;

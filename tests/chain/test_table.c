@@ -319,6 +319,8 @@ static char *format(
 	if (is_failing)
 		fail_rows(&sample);
 	sample.rows[0].address = "a,\"b\"\n";
+	if (is_failing)
+		sample.rows[0].software = "=cmd|' /c \"x\",1";
 	FILE *to = open_memstream(&text, &len);
 	print_document(
 		&(struct cli_trace_document){
@@ -356,6 +358,7 @@ Test(trace_format, csv_quotes_what_it_must)
 	text = format(cli_trace_csv, true);
 	expect_has(text, ",FAILED,");
 	expect_has(text, ",100.00,10,,,,,,,,,,");
+	expect_has(text, ",\"'=cmd|' /c \"\"x\"\",1\",");
 	expect_has(text,
 		",no-answer,\"hop 3 (office-nas.example.net:7000): no-answer: hop 2 connected in");
 	free(text);

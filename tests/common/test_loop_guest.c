@@ -492,3 +492,61 @@ Test(loop_guest, a_name_is_looked_up, .timeout = 20)
 	resolver_free(resolver);
 	tear_down(&w);
 }
+
+struct blocked {
+	struct timer deadline;
+	int ends[2];
+	char order[4]; /* what came: 'a' an answer, 'd' the deadline */
+};
+
+static void on_block(uv_timer_t *timer)
+{
+	struct blocked *b = timer->data;
+	cr_assert_eq(write(b->ends[1], "x", 1), 1);
+	usleep(150 * 1000);
+}
+
+static void on_answer_ready(uv_poll_t *poll, int status, int events)
+{
+	struct blocked *b = poll->data;
+	(void)status, (void)events;
+	uv_poll_stop(poll);
+	strcat(b->order, "a");
+}
+
+static void on_blocked_deadline(struct timer *timer)
+{
+	strcat(((struct blocked *)timer)->order, "d");
+}
+
+/* Names are looked up by the caller's loop: an answer that is there is heard before the deadline
+ * that passed while the caller was busy. */
+Test(loop_guest, what_came_while_the_caller_blocked_comes_before_deadlines, .timeout = 20)
+{
+	struct world w;
+	struct blocked b = { .order = "" };
+	uv_timer_t blocks;
+	uv_poll_t answer;
+	set_up(&w);
+	cr_assert_eq(pipe(b.ends), 0);
+	uv_timer_init(&w.uv, &blocks);
+	uv_poll_init(&w.uv, &answer, b.ends[0]);
+	blocks.data = answer.data = &b;
+	uv_poll_start(&answer, UV_READABLE, on_answer_ready);
+	uv_timer_start(&blocks, on_block, 1, 0);
+	loop_timer_start(w.loop, &b.deadline, 60, on_blocked_deadline);
+	loop_hold(w.loop, 1);
+	for (int i = 0; i < 200 && strlen(b.order) < 2; i++) {
+		uv_run(&w.uv, UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+	cr_expect_str_eq(b.order, "ad");
+	loop_hold(w.loop, -1);
+	loop_leave(w.loop, NULL, NULL);
+	uv_close((uv_handle_t *)&blocks, NULL);
+	uv_close((uv_handle_t *)&answer, NULL);
+	uv_run(&w.uv, UV_RUN_DEFAULT);
+	close(b.ends[0]);
+	close(b.ends[1]);
+	cr_expect_eq(uv_loop_close(&w.uv), 0);
+}

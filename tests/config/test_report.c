@@ -74,7 +74,7 @@ Test(report, what_belongs_to_no_file_is_told_of_the_one_that_was_asked_for)
 		",\n  {\"file\": \"/nowhere/\\u0001\\ufffd.json\", \"line\": null, \"column\": "
 		"null, "
 		"\"pointer\": null, \"slug\": \"file\", \"message\": \"cannot open "
-		"/nowhere/?\\ufffd.json: No such file or directory\", \"hint\": null}");
+		"/nowhere/??.json: No such file or directory\", \"hint\": null}");
 	free(out);
 	report_free(report);
 }

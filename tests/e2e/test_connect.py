@@ -498,8 +498,14 @@ class Kinds(Case):
         seen = []
 
         def handler(connection):
-            threading.Thread(target=connection.sendall, args=(b"x" * 32 * MIB,), daemon=True).start()
-            seen.append(connection.recv(100))
+            while not seen:
+                readable, writable, _ = select.select([connection], [connection], [], 20)
+                if readable:
+                    seen.append(connection.recv(100))
+                elif writable:
+                    connection.send(b"x" * 65536, socket.MSG_DONTWAIT)
+                else:
+                    return
 
         process = self.start(self.world.origin(handler).addr, preexec_fn=other_user)
         for n in (1, 8192):  # room for some, not for all
@@ -581,6 +587,13 @@ class Failures(Case):
         self.fails(7, r"hop 2 \(127\.0\.0\.1:\d+\): no-answer: hop 1 connected in [\d.]+ ms, but hop 2 did not answer: "
                    r"wrong key, clock more than 30 s off, or not one of ours \(no byte within \d+ ms\); hint: .*",
                    self.pairs(1, key=self.world.key()), timeouts={"connect": "500ms"})
+        # Half of a header that could be one: nothing in it is printable.
+        for end, told in ((receive_all, r"only 40 of 96 bytes within \d+ ms"),
+                          (lambda c: c.recv(1 << 16), r"it closed after 40 of 96 bytes and \d+ ms")):
+            half = self.world.origin(lambda c, end=end: (c.sendall(b"\x01" * 40), end(c)))
+            self.fails(7, r"hop 1 \(%s\): no-answer: connected, but hop 1 did not answer: wrong key, clock more than "
+                       r"30 s off, or not one of ours \(%s\); hint: .*" % (re.escape(half.addr), told),
+                       self.pairs(0, half.addr), timeouts={"connect": "500ms"})
         server = self.world.origin(lambda c: (c.sendall(b"SSH-2.0-x\r\n"), receive_all(c)))
         self.fails(7, r"hop 1 \(%s\): not-a-hop: its first bytes were \"SSH-2\.0-x\": this looks like an ssh server"
                    % re.escape(server.addr), self.pairs(0, server.addr))
@@ -681,11 +694,15 @@ class Usage(Case):
 
     def test_hops(self):
         for hop, sentence in (
-            ("x", "--hop needs ADDR,KEYFILE"),
+            ("x", "--hop needs ADDR,KEYFILE, with a comma between them"),
+            (",x", "--hop needs ADDR,KEYFILE, but before the comma there is nothing"),
+            ("h:1,", "--hop needs ADDR,KEYFILE, but after the comma there is nothing"),
             ("x,k", '--hop: "x" has no port; hint: hops usually listen on 7000: "x:7000"'),
         ):
             with self.subTest(hop=hop):
                 self.wrong("chain connect: " + sentence, "--hop", hop, "x:1", chain=False)
+        self.wrong("chain connect: --chain needs the name of a file, but got an empty word", "--chain=", "x:1",
+                   chain=False)
         self.wrong("chain: hop 1: cannot open /none: No such file or directory", "--hop", "x:1,/none", "x:1", code=3,
                    chain=False)
 

@@ -1,6 +1,6 @@
 """ssh through chain connect, with the lines that chain ssh-config prints.
 
-    ssh ── chain connect ══ hop 1 ══ hop 2 ══ hop 3 ── sshd      all on loopback, ports the kernel picks
+    ssh ── chain connect ══ hop 1 ══ hop 2 ══ hop 3 ── ssh server      all on loopback, ports the kernel picks
 """
 import os
 import pathlib
@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import Process, World, program, until  # noqa: E402
 
 MIB = 1 << 20
-SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+SERVER = pathlib.Path(__file__).resolve().parent.parent / "support/ssh_server.py"
 
 
 def free_port():
@@ -61,7 +61,6 @@ class Lines(unittest.TestCase):
                               capture_output=True, text=True)
         self.assertIn(" --chain %s %%h %%p\n" % self.chain, done.stdout)
 
-    @unittest.skipUnless(shutil.which("ssh"), "needs ssh")
     def test_paths_that_need_quotes(self):
         """What ssh hands to the shell names the same file again."""
         for name in ("a b", "50%h", "it's", 'say "hi"', "back\\slash\\", "$HOME `id` $(id)", "#x", "ümlaut", "a;b&c|d",
@@ -93,12 +92,13 @@ class Lines(unittest.TestCase):
             with self.subTest(args=args):
                 rc, out, err = ssh_config(*args)
                 self.assertEqual((rc, out, err.split("\n")[0]), (code, "", sentence))
-        folder = self.world.dir / "line\nbreak"
-        folder.mkdir()
-        shutil.copy(self.chain, folder / "chain.json")
-        rc, out, err = ssh_config("--chain", str(folder / "chain.json"), "x")
-        self.assertEqual((rc, out), (1, ""))
-        self.assertRegex(err, r"has a line break in it: no line of ssh_config can name it\n$")
+        for letter, name in (("\n", "line feed"), ("\r", "carriage return")):
+            folder = self.world.dir / ("line%sbreak" % letter)
+            folder.mkdir()
+            shutil.copy(self.chain, folder / "chain.json")
+            rc, out, err = ssh_config("--chain", str(folder / "chain.json"), "x")
+            self.assertEqual((rc, out), (1, ""))
+            self.assertRegex(err, r"has a %s in it: no line of ssh_config can name it\n$" % name)
 
     def test_the_chain_file_is_checked(self):
         path = self.world.path("wrong.json")
@@ -108,34 +108,24 @@ class Lines(unittest.TestCase):
         self.assertIn("wrong.json:1:", err)
 
 
-@unittest.skipUnless(SSHD and shutil.which("ssh"), "needs ssh and sshd")
 class Login(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.world = World()
         cls.addClassCleanup(cls.world.close)
         cls.hops = cls.world.hops(3)
-        cls.port = free_port()
-        cls.start_sshd()
+        cls.start_server()
         cls.chain = cls.world.chain(cls.hops)
 
     @classmethod
-    def start_sshd(cls):
-        """A server of the test's own: host key, one user key, nothing of the system's."""
+    def start_server(cls):
         path = cls.world.path
         for name in ("host_key", "user_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path(name)], check=True)
-        shutil.copy(path("user_key.pub"), path("authorized_keys"))
-        pathlib.Path(path("sshd_config")).write_text(
-            "ListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nStrictModes no\nUsePAM no\n"
-            "Subsystem sftp internal-sftp\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
-            % (path("host_key"), path("authorized_keys")))
+        server = cls.world.add(Process([sys.executable, str(SERVER), path("host_key"), path("user_key.pub")]))
+        cls.port = int(server.wait_log(r"^listening (\d+)$")[1])
         pathlib.Path(path("known_hosts")).write_text(
             "[127.0.0.1]:%d %s" % (cls.port, pathlib.Path(path("host_key.pub")).read_text()))
-        if os.getuid() == 0:
-            os.makedirs("/run/sshd", exist_ok=True)
-        cls.world.add(Process([SSHD, "-D", "-e", "-p", str(cls.port), "-f", path("sshd_config")])).wait_log(
-            "Server listening")
 
     def config(self, chain):
         """The printed block, and what makes this ssh the test's own."""
@@ -172,7 +162,7 @@ class Login(unittest.TestCase):
         scp = shutil.which("scp")
         source, target = self.world.path("source"), self.world.path("target")
         pathlib.Path(source).write_bytes(os.urandom(3 * MIB))
-        done = subprocess.run([scp, "-q", "-F", self.config(self.chain), source, "target:" + target],
+        done = subprocess.run([scp, "-q", "-O", "-F", self.config(self.chain), source, "target:" + target],
                               capture_output=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertEqual(pathlib.Path(target).read_bytes(), pathlib.Path(source).read_bytes())

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import unittest
 
@@ -65,6 +66,16 @@ class Doctor(unittest.TestCase):
         self.assertRegex(out, r"(?m)^        ok       hop 2 \(")
         self.assertRegex(out, r"\n\n0 problems, \d warnings?\n$")
         self.assertIn("\033[32mok\033[0m", self.run_it("--chain", chain, "--color", "always")[1])
+
+    def test_letters_of_other_locales_are_ascii(self):
+        chain = self.world.chain(self.world.hops(1))
+        named = self.world.path("b\u00fcro.json")
+        shutil.copy(chain, named)
+        for locale, arrow in (("C", "-> "), ("C.UTF-8", "\u2192 ")):
+            out = self.run_it("--hop", "127.0.0.1:1,%s" % self.world.key(), env={"LC_ALL": locale})[1]
+            self.assertRegex(out, r"(?m)^ {17}%s\S" % arrow)
+            out = self.run_it("--chain", named, env={"LC_ALL": locale})[1]
+            self.assertEqual(out.isascii(), locale == "C", out)
 
     def test_hops_of_the_command_line(self):
         hops = self.world.hops(2)

@@ -4,6 +4,7 @@
 """
 import pathlib
 import socket
+import subprocess
 import sys
 import unittest
 
@@ -83,6 +84,14 @@ class OneRequest(unittest.TestCase):
             receive_all(self.client)
         self.assertTrue(self.keeper.heard[0].endswith(b"1\r\na") or self.keeper.heard[0].endswith(b"1\r\n"))
         self.access.wait_log("end=client-failed")
+
+    def test_curl_asks_anew(self):
+        url = "http://127.0.0.1:%d/" % self.origin.port
+        done = subprocess.run(["curl", "-sSv", "--max-time", "30", "-x", "http://127.0.0.1:%d" % self.access.port(),
+                               url + "1", url + "2"], capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, b"okok"), done.stderr)
+        self.assertIn(b"Re-using existing connection", done.stderr)
+        self.assertEqual([heard.partition(b" HTTP")[0] for heard in self.keeper.heard], [b"GET /1", b"GET /2"])
 
     def test_the_client_may_end_after_its_request(self):
         self.ask(b"GET")

@@ -284,6 +284,14 @@ class Examples(unittest.TestCase):
                 self.assertGreater(len(found), 5)
                 self.assertLessEqual(found, told)
 
+    def test_a_full_output_is_a_failure(self):
+        for name, *words in (("chain", "explain"), ("chain", "version"), ("chain", "help"), ("chain", "completion", "zsh"),
+                             ("chain", "schema"), ("hop", "--help"), ("access", "schema")):
+            with self.subTest(program=name, words=words), open("/dev/full", "w") as full:
+                done = subprocess.run([program(name), *words], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, r"^%s: cannot write to stdout: .+\n$" % name)
+
     def test_servers_check_with_json(self):
         for name in ("access", "hop"):
             self.write("wrong.json", '{ "lisen": [] }')

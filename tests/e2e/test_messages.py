@@ -222,6 +222,43 @@ class Files(unittest.TestCase):
                          [("a.json", "syntax", 1), ("c.json", "value", 1), ("d.json", "file", None)])
 
 
+class Paths(unittest.TestCase):
+    """What a terminal obeys may be in a file's name: none of it comes out, in any message."""
+    NAME = b"esc\x1b[31m\nnew\xc2\x9bline\x9bq\xc3\xa9"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="hopchain-messages-")
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name.encode() + b"/" + self.NAME
+        os.mkdir(self.dir)
+        self.key, self.good, self.bad = (self.dir + b"/" + self.NAME + end for end in (b".key", b".good", b".bad"))
+        subprocess.run([program("chain"), "keygen", "-o", self.key], check=True)
+        with open(self.key, encoding="ascii") as f:
+            hop = {"addr": "127.0.0.1:1", "key": f.read().strip()}
+        chain = json.dumps({"hops": [hop]}).encode()
+        for path, text in ((self.good, chain), (self.bad, chain[:-1] + b', "' + self.NAME[10:] + b'": 1}')):
+            with open(path, "wb") as f:
+                f.write(text)
+            os.chmod(path, 0o600)
+
+    def test_no_byte_is_obeyed(self):
+        for code, *words in ((0, "check", self.good), (3, "check", self.bad), (3, "check", "--json", self.bad),
+                             (3, "check", self.dir), (5, "doctor", "--chain", self.good),
+                             (5, "doctor", "--json", "--chain", self.good), (3, "doctor", "--chain", self.bad),
+                             (1, "keygen", "-o", self.key), (1, "keygen", "-o", self.dir + b"/no/no"),
+                             (3, "ping", "--chain", self.bad), (1, "ssh-config", "--chain", self.good, "x"),
+                             (2, "explain", self.NAME), (2, self.NAME), (2, "trace", "--color", self.NAME)):
+            with self.subTest(words=words):
+                done = subprocess.run([program("chain"), *words], capture_output=True, timeout=60)
+                out = done.stdout + done.stderr
+                self.assertEqual(done.returncode, code, out)
+                self.assertTrue(out)
+                shown = out.decode()  # a byte that is no UTF-8 is an error here
+                self.assertEqual([c for c in shown if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f")], [])
+                self.assertNotIn("\nnew", shown)
+                self.assertIn("q\u00e9", shown)
+
+
 class AtRunTime(unittest.TestCase):
     """What chain connect says when a chain fails, and its exit code."""
 

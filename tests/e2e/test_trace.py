@@ -3,6 +3,7 @@
     chain ── hop 1 ──(relay)── hop 2 ── hop 3 (── target)          all on loopback, ports the kernel picks
 """
 import csv
+import fcntl
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -208,6 +210,17 @@ class Failures(Case):
         hops[1].end()
         self.trace(chain, n=1, code=0)
 
+    def test_descriptors_that_are_closed(self):
+        chain = self.three()
+        for command in ("trace -c 1", "ping -c 1", "speed -t 100ms", "doctor", "check --online"):
+            for how, code in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&- 2>&-", 1)):
+                with self.subTest(command=command, closed=how):
+                    words = command.split() + ([] if command.startswith("check") else ["--chain"]) + [chain]
+                    done = subprocess.run(["sh", "-c", '"$@" ' + how, "sh", program("chain"), *words],
+                                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60, text=True)
+                    lost = "chain: cannot write to stdout: Bad file descriptor\n" if how == ">&-" else ""
+                    self.assertEqual((done.returncode, done.stderr, done.stdout == ""), (code, lost, code == 1))
+
     def test_bad_arguments(self):
         chain = self.three()
         for argv in (["-c", "0"], ["-c", "x"], ["-i", "5"], ["-i", "1ms"], ["--json", "--csv"], ["nowhere"],
@@ -381,21 +394,41 @@ class Live(Case):
         terminal.process.send_signal(signal.SIGTERM)
         self.quit(terminal, "", 143)
 
-    def test_a_stop_gives_the_terminal_back(self):
-        terminal = self.running()
+    def test_a_shell_stops_it_and_lets_it_go_on(self):
+        chain = self.three()
+        command = '"$0" trace --chain "$1" -i 50ms; read -r line; echo "got $line"; fg >/dev/null'
+        terminal = self.world.add(Terminal(["bash", "-mc", command, program("chain"), chain]))
+        terminal.wait_for(lambda text: self.rounds(text) >= 3)
         terminal.keys("\x1a")
-        until(lambda: self.state(terminal.process.pid) == "T", what="the stop")
-        until(terminal.is_restored, what="the terminal as it was")
-        terminal.process.send_signal(signal.SIGCONT)
+        until(lambda: LEAVE in terminal.output(), what="the stop")
+        terminal.keys("word\n")
+        terminal.wait_for(lambda text: "got word" in text or terminal.output().count(ENTER) == 2)
         until(lambda: terminal.output().count(ENTER) == 2, what="the screen again")
         rounds = self.rounds(terminal.text())
         terminal.wait_for(lambda text: self.rounds(text) > rounds)
         self.quit(terminal)
 
-    @staticmethod
-    def state(pid):
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0]
+    def test_a_stop_that_nobody_could_end(self):
+        """Without a shell in its session, as ssh -t HOST chain trace: it would stand there for ever."""
+        terminal = self.running()
+        terminal.keys("\x1a")
+        until(lambda: terminal.output().count(ENTER) == 2, what="the screen again")
+        rounds = self.rounds(terminal.text())
+        terminal.wait_for(lambda text: self.rounds(text) > rounds)
+        self.quit(terminal)
+
+    def test_a_stopped_terminal_does_not_stop_the_measurement(self):
+        terminal = self.running()
+        terminal.keys("\x13")
+        before = self.rounds(terminal.text())
+        time.sleep(1.5)  # 30 rounds
+        terminal.keys("\x11")
+        self.assertGreater(self.rounds(self.quit(terminal)), before + 15)
+
+    def test_nobody_else_sees_o_nonblock(self):
+        terminal = self.running()
+        self.assertEqual(fcntl.fcntl(terminal.slave, fcntl.F_GETFL) & os.O_NONBLOCK, 0)
+        self.quit(terminal)
 
     def test_a_number_of_rounds_ends_it(self):
         terminal = self.live(self.three(), "-c", "2")
@@ -409,6 +442,52 @@ class Live(Case):
         self.assertGreater(self.rounds(terminal.text()), 3 * terminal.output().count(b"\x1b[H"))
         terminal.keys("q")
         terminal.wait()
+
+
+
+class Status(Case):
+    """SIGUSR1: one line on standard error, and it goes on."""
+
+    def asked(self, *argv, when, every):
+        """(first line on standard error, standard output): asked @when the log or the output has it."""
+        process = subprocess.Popen([program("chain"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        when(process)
+        process.send_signal(signal.SIGUSR1)
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGUSR1)
+        self.assertRegex(process.stderr.readline(), every)
+        self.assertRegex(line, every)
+        process.send_signal(signal.SIGINT)
+        text, errors = process.communicate(timeout=20)
+        self.assertEqual(errors, "")
+        return text
+
+    def test_trace(self):
+        hops = self.world.hops(2, "--verbose")
+        closed = self.world.chain(hops, "127.0.0.1:1")
+        for form in ("--report", "--json"):
+            before = len(hops[0].log())
+            text = self.asked("trace", form, "-c", "100000", "-i", "10ms", "--chain", closed,
+                              when=lambda process: until(lambda: len(hops[0].log()) > before + 100, what="some rounds"),
+                              every=r"^chain: round [1-9]\d* of 100000, 2 rows of 3 answer\n$")
+            self.assertIn("127.0.0.1", text)
+
+    def test_ping(self):
+        self.asked("ping", "-i", "10ms", "--chain", self.three(), when=lambda process: process.stdout.readline(),
+                   every=r"^chain: ([1-9]\d*) sent, \1 received, 0\.0% loss, avg \d+\.\d ms\n$")
+
+    def test_ping_without_an_answer(self):
+        hops = self.world.hops(1)
+        chain = self.world.chain(hops)
+        hops[0].end()
+        self.asked("ping", "-i", "10ms", "--chain", chain, when=lambda process: process.stdout.readline(),
+                   every=r"^chain: [1-9]\d* sent, 0 received, 100\.0% loss\n$")
+
+    def test_speed(self):
+        for flag, name in (("--up", "up"), ("-R", "down")):
+            self.asked("speed", flag, "-t", "1h", "--chain", self.three(),
+                       when=lambda process: [process.stdout.readline() for _ in range(3)],
+                       every=r"^chain: %s [0-9]\d*\.\d s, [\d.]+ [KMG]iB, [\d.]+ [KMG]iB/s\n$" % name)
 
 
 class Ping(Case):
@@ -484,6 +563,31 @@ class Speed(Case):
         _, errors = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 9, errors)
         self.assertTrue(errors.startswith("chain: "))
+
+    def test_a_hop_that_freezes_meanwhile(self):
+        """30 s of silence are the limit: both at once."""
+        hops = self.world.hops(2)
+        chain = self.world.chain(hops)
+        way = r"^chain: hop 2 \(127\.0\.0\.1:%d\): lost: " % hops[1].port()
+        runs = []
+        for flags, told in ((("-R", "-t", "1h"), ""), (("--up", "-t", "4s"), ": its count of the bytes is missing")):
+            process = subprocess.Popen([program("chain"), "speed", "--chain", chain, *flags], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            while " 0.0 -" not in process.stdout.readline():
+                pass
+            runs.append((process, r"nothing came from it for [34]\d s%s\n$" % told))
+        os.kill(hops[1].process.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, hops[1].process.pid, signal.SIGCONT)
+        for line in process.stdout:
+            if re.search(r"- +4\.", line):
+                break
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.stderr.readline(),
+                         "chain: up: all is sent, waiting for the count of the last hop\n")
+        for process, told in runs:
+            _, errors = process.communicate(timeout=45)
+            self.assertRegex(errors, way + told)
+            self.assertEqual(process.returncode, 9)
 
     def test_an_interrupt_ends_with_the_sum(self):
         process = subprocess.Popen([program("chain"), "speed", "-t", "1h", "--chain", self.three()],

@@ -22,7 +22,7 @@ import includes  # noqa: E402
 import style  # noqa: E402
 
 PRODUCT = ("common", "chain", "hop", "access", "config")
-CFLAGS = ["-std=gnu17", "-D_GNU_SOURCE", '-DHOPCHAIN_VERSION="lint"', "-I."]
+CFLAGS = ["-std=gnu17", "-D_GNU_SOURCE", '-DHOPCHAIN_VERSION="lint"', "-I.", "-isystem", "/usr/share/include/llhttp"]
 
 
 def files(*patterns):
