@@ -280,6 +280,8 @@ static void start_associate(struct access_session *s)
 	s->opening = NULL;
 	enter(s, STATE_ASSOCIATE);
 	stream_read_start(s->client);
+	/* Nothing is sent on it, so only the kernel can find out that its host has gone. */
+	(void)stream_is_stalled(s->client, loop_now_ms(worker_of(s)->loop), true);
 }
 
 static void end_associate(struct access_session *s, const char *end)

@@ -30,6 +30,16 @@ def header(port, host="127.0.0.1"):
         return b"\0\0\0\x03" + bytes([len(host)]) + host.encode() + struct.pack("!H", port)
 
 
+KEEPALIVE = "02"  # in /proc/net/tcp
+
+
+def timer_of(port, peer):
+    """Which timer runs of the connection between these ports of 127.0.0.1."""
+    ends = ["0100007F:%04X" % port, "0100007F:%04X" % peer]
+    lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
+    return next((words[5].split(":")[0] for words in lines if words[1:3] == ends), None)
+
+
 class Associate(unittest.TestCase):
     def setUp(self):
         self.world = World()
@@ -87,6 +97,10 @@ class Associate(unittest.TestCase):
         self.assertEqual(self.access.wait(), 0)
         self.assertLess(time.monotonic() - begin, 5, "an open association holds nobody up")
         self.assertEqual(receive_all(tcp), b"")
+
+    def test_the_kernel_asks_whether_a_quiet_client_is_still_there(self):
+        tcp, _ = self.associate()
+        until(lambda: timer_of(self.access.port(), tcp.getsockname()[1]) == KEEPALIVE)
 
     @unittest.skipIf(socks is None, "python3-socks is not here")
     def test_pysocks(self):
