@@ -25,6 +25,7 @@ struct access_worker {
 	struct access_session *sessions;
 	unsigned i_worker;
 	uint32_t n_accepted; /* connections and flows: numbers them */
+	bool is_draining;    /* associations that begin now end at once */
 	void (*on_session_end)(struct access_worker *worker); /* of a connection or a flow */
 };
 

@@ -40,6 +40,7 @@ static const struct {
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner);
 static void end_associate(struct access_session *s, const char *end);
+static void on_flows_idle(void *owner);
 
 struct access_session {
 	struct access_session *prev, *next;
@@ -282,6 +283,8 @@ static void start_associate(struct access_session *s)
 	stream_read_start(s->client);
 	/* Nothing is sent on it, so only the kernel can find out that its host has gone. */
 	(void)stream_is_stalled(s->client, loop_now_ms(worker_of(s)->loop), true);
+	if (worker_of(s)->is_draining)
+		udp_associate_drain(s->associate, on_flows_idle, s);
 }
 
 static void end_associate(struct access_session *s, const char *end)
@@ -386,6 +389,7 @@ static void on_flows_idle(void *owner)
 void access_sessions_drain(struct access_worker *worker)
 {
 	struct access_session *s;
+	worker->is_draining = true;
 	DL_FOREACH (worker->sessions, s) {
 		if (s->state == STATE_GREET && !opening_has_begun(s->opening))
 			end_quietly(s, "stopped");

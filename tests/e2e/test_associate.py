@@ -40,6 +40,11 @@ def timer_of(port, peer):
     return next((words[5].split(":")[0] for words in lines if words[1:3] == ends), None)
 
 
+def listens(port):
+    lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
+    return any(words[1] == "0100007F:%04X" % port and words[3] == "0A" for words in lines)
+
+
 class Associate(unittest.TestCase):
     def setUp(self):
         self.world = World()
@@ -97,6 +102,18 @@ class Associate(unittest.TestCase):
         self.assertEqual(self.access.wait(), 0)
         self.assertLess(time.monotonic() - begin, 5, "an open association holds nobody up")
         self.assertEqual(receive_all(tcp), b"")
+
+    def test_a_drain_ends_associations_that_begin_after_it(self):
+        tcp = connect(self.access.port(), WAIT)
+        self.addCleanup(tcp.close)
+        tcp.sendall(b"\x05\x01\x00")
+        self.assertEqual(receive_exactly(tcp, 2), b"\x05\x00")
+        begin = time.monotonic()
+        self.access.signal(signal.SIGTERM)
+        until(lambda: not listens(self.access.port()))
+        tcp.sendall(b"\x05\x03\x00" + ANY)
+        self.assertEqual(self.access.wait(), 0)
+        self.assertLess(time.monotonic() - begin, 5)
 
     def test_the_kernel_asks_whether_a_quiet_client_is_still_there(self):
         tcp, _ = self.associate()
