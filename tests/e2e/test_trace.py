@@ -367,6 +367,15 @@ class Live(Case):
         self.assertRegex(terminal.lines()[2], r" (0|1|2) +(-|\d)")
         self.quit(terminal)
 
+    def test_being_asked_how_far_it_is(self):
+        """SIGUSR1: it goes on, and no line is written into the table."""
+        terminal = self.running()
+        before = self.rounds(terminal.text())
+        terminal.process.send_signal(signal.SIGUSR1)
+        terminal.wait_for(lambda text: self.rounds(text) > before + 3)
+        self.assertNotIn(b"chain: ", terminal.output())
+        self.quit(terminal)
+
     def test_colours_and_none(self):
         hops = self.world.hops(2)
         chain = self.named(hops)
@@ -449,7 +458,7 @@ class Status(Case):
     """SIGUSR1: one line on standard error, and it goes on."""
 
     def asked(self, *argv, when, every):
-        """(first line on standard error, standard output): asked @when the log or the output has it."""
+        """Standard output of a run that is asked twice, after @when; @every: each answer."""
         process = subprocess.Popen([program("chain"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         when(process)
         process.send_signal(signal.SIGUSR1)
@@ -487,7 +496,7 @@ class Status(Case):
         for flag, name in (("--up", "up"), ("-R", "down")):
             self.asked("speed", flag, "-t", "1h", "--chain", self.three(),
                        when=lambda process: [process.stdout.readline() for _ in range(3)],
-                       every=r"^chain: %s [0-9]\d*\.\d s, [\d.]+ [KMG]iB, [\d.]+ [KMG]iB/s\n$" % name)
+                       every=r"^chain: %s \d+\.\d s, [\d.]+ [KMG]iB, [\d.]+ [KMG]iB/s\n$" % name)
 
 
 class Ping(Case):
