@@ -460,6 +460,7 @@ class Status(Case):
     def asked(self, *argv, when, every):
         """Standard output of a run that is asked twice, after @when; @every: each answer."""
         process = subprocess.Popen([program("chain"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
         when(process)
         process.send_signal(signal.SIGUSR1)
         line = process.stderr.readline()
@@ -472,12 +473,11 @@ class Status(Case):
         return text
 
     def test_trace(self):
-        hops = self.world.hops(2, "--verbose")
-        closed = self.world.chain(hops, "127.0.0.1:1")
         for form in ("--report", "--json"):
-            before = len(hops[0].log())
-            text = self.asked("trace", form, "-c", "100000", "-i", "10ms", "--chain", closed,
-                              when=lambda process: until(lambda: len(hops[0].log()) > before + 100, what="some rounds"),
+            hops = self.world.hops(2, "--verbose")
+            text = self.asked("trace", form, "-c", "100000", "-i", "10ms", "--chain",
+                              self.world.chain(hops, "127.0.0.1:1"),
+                              when=lambda process, log=hops[0].log: until(lambda: log().count("\n") > 20, what="some rounds"),
                               every=r"^chain: round [1-9]\d* of 100000, 2 rows of 3 answer\n$")
             self.assertIn("127.0.0.1", text)
 
@@ -584,6 +584,7 @@ class Speed(Case):
                                        stderr=subprocess.PIPE, text=True)
             while " 0.0 -" not in process.stdout.readline():
                 pass
+            self.addCleanup(process.kill)
             runs.append((process, r"nothing came from it for [34]\d s%s\n$" % told))
         os.kill(hops[1].process.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, hops[1].process.pid, signal.SIGCONT)
