@@ -122,8 +122,8 @@ static void edit(struct users *users, const char *user, const char *hash, FILE *
 		bool is_his = len > user_len && memcmp(line, user, user_len) == 0 &&
 			      line[user_len] == ':';
 		if (!is_his) {
-			fwrite(line, 1, len, to);
-			putc('\n', to);
+			(void)fwrite(line, 1, len, to);
+			(void)putc('\n', to);
 		} else if (hash != NULL && !users->has_user) {
 			fprintf(to, "%s:%s\n", user, hash);
 		}
