@@ -329,6 +329,23 @@ class Messages(Case):
         self.assertIn("accepts any source without users: anyone who reaches port 1080 could use your chain; set a "
                       "narrower --from, or pass --open", done.stderr)
 
+    def test_what_a_proxy_and_a_forward_do_not_share(self):
+        cases = [
+            ({"addr": ":1", "type": "auto", "to": "a:1"}, 'the clients of a proxy say where to; "to" is for plain forwards'),
+            ({"addr": ":1", "to": "a:1", "users_file": "proxy.users"}, "users are for proxies; a plain forward asks nobody"),
+            ({"addr": ":1", "type": "tcp"}, 'missing "to", and its chain has no "target"'),
+            ({"addr": ":1", "users_file": "none"}, "cannot open none: No such file or directory"),
+        ]
+        for listener, message in cases:
+            with self.subTest(listener):
+                document = {**example("access.min.json"), "listen": [listener]}
+                self.assertEqual([e.message for e in validator("access").iter_errors(document)], [])
+                done = self.check("access", document)
+                self.assertEqual(done.returncode, 3)
+                self.assertIn(message, done.stderr)
+        for listener in ({"addr": ":1"}, {"addr": ":1", "type": "socks5"}, {"addr": ":1", "type": "http"}):
+            self.assertEqual(self.check("access", {**example("access.min.json"), "listen": [listener]}).returncode, 0)
+
     def test_22_same_key_twice(self):
         self.says("chain", '{"hops": [ { "addr": "a:1", "key_file": "hop1.key" },\n{ "addr": "b:1", "key_file": '
                   '"hop1.key" } ] }', "chain.json:2:30: error: /hops/1/key_file: same key as /hops/0; every hop needs its "
