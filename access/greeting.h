@@ -49,6 +49,7 @@ struct greeting_request {
 	struct bytes first; /* to the target before anything else: a rewritten request, its body */
 	const struct http_body *body; /* where what the client still sends for the target ends: for
 					 http_upload.h. NULL: all of it is */
+	bool is_followed; /* more came behind the body and was dropped: "first" is the end */
 };
 
 struct greeting_options {

@@ -103,13 +103,25 @@ static enum greeting_step refuse_user(struct http_greeting *http, const char *te
 	return refuse_with(http, &answer);
 }
 
+/* RFC 9112 2.2: some clients say one more CR LF behind a body. */
+static bool is_line_ends(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] != '\r' && text.ptr[i] != '\n')
+			return false;
+	}
+	return true;
+}
+
 /* The request as its server gets it, with what has come of its body. What came behind the body is
  * dropped: no second request is taken on this connection. */
 static bool rewrite(struct http_greeting *http)
 {
 	struct bytes rest = bytes_of(http->in + http->head_len, http->n_in - http->head_len);
 	struct wire_writer to;
+	size_t n_all = rest.len;
 	rest.len = http_body_take(&http->body, rest);
+	http->request.is_followed = !is_line_ends(bytes_of(rest.ptr + rest.len, n_all - rest.len));
 	http->first_size = http_rewrite_size(http->head_len) + rest.len;
 	http->first = malloc(http->first_size);
 	if (http->first == NULL)

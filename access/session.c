@@ -228,6 +228,8 @@ static bool say_ready(struct access_session *s, struct stream *payload)
 		stream_write(s->client, answer);
 	if (first.len > 0)
 		stream_write(payload, first);
+	if (request->is_followed) /* the next request, which goes nowhere: its client shall hear */
+		stream_shutdown(payload);
 	s->n_first = first.len;
 	bool is_ready =
 		request->body == NULL || http_upload_new(s->client, request->body, &s->client) == 0;

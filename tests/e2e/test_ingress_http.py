@@ -67,6 +67,18 @@ class OneRequest(unittest.TestCase):
         self.assertEqual(receive_all(self.client), b"")
         self.assertNotIn(b"bank", self.keeper.heard[0])
 
+    def test_one_that_came_in_the_same_piece_is_not_waited_for(self):
+        """This server keeps its connections: only an end makes it, and so us, close."""
+        self.ask(b"GET", body=b"\r\nGET http://bank.example/ HTTP/1.1\r\n\r\n")
+        self.assertEqual(receive_all(self.client), ANSWER)
+        self.assertNotIn(b"bank", self.keeper.heard[0])
+
+    def test_a_line_end_is_no_request(self):
+        self.ask(b"POST", b"\r\nContent-Length: 1", b"x\r\n")
+        self.assertEqual(receive_exactly(self.client, len(ANSWER)), ANSWER)
+        self.client.settimeout(0.3)
+        self.assertRaises(TimeoutError, self.client.recv, 1)
+
     def test_a_body_in_pieces_goes_on_whole(self):
         chunks = b"".join(b"%x;e=1\r\n%s\r\n" % (n, b"x" * n) for n in (1, 70000, 300)) + b"0\r\nT: u\r\n\r\n"
         self.ask(b"PUT", b"\r\nTransfer-Encoding: chunked\r\nTrailer: T", chunks[:7])
