@@ -1,6 +1,7 @@
 #include "access/logins.h"
 
 #include "common/loop.h"
+#include "common/quota.h"
 #include "common/seal.h"
 #include "common/seal_password.h"
 #include "common/work.h"
@@ -40,6 +41,7 @@ struct logins {
 	size_t n_rights;
 	struct timer forget;
 	struct login_check *checks;    /* in the order they came */
+	struct source_quota *sources;  /* of what is pending */
 	unsigned n_pending, n_running; /* pending: waiting or running */
 };
 
@@ -61,7 +63,8 @@ struct login_check {
 	char hash[SEAL_PASSWORD_TEXT];
 	uint8_t digest[DIGEST];
 	struct work *work;
-	login_check_fn *fn; /* NULL: cancelled */
+	struct source_charge charge; /* while it is pending */
+	login_check_fn *fn;          /* NULL: cancelled */
 	void *owner;
 };
 
@@ -182,6 +185,12 @@ static void check_free(struct login_check *c)
 	free(c);
 }
 
+static void end_pending(struct login_check *c)
+{
+	source_charge_return(&c->charge);
+	c->logins->n_pending--;
+}
+
 /* The last of it: @fn may free the logins. */
 static void check_end(struct login_check *c)
 {
@@ -222,7 +231,7 @@ static void on_done(bool has_run, void *owner)
 	struct logins *l = c->logins;
 	c->is_right &= has_run & c->is_known;
 	if (l != NULL) {
-		l->n_pending--;
+		end_pending(c);
 		l->n_running--;
 		if (c->is_right)
 			remember(l, c->digest);
@@ -235,10 +244,10 @@ static void start(struct login_check *c)
 {
 	struct logins *l = c->logins;
 	if (is_remembered(l, c->digest)) { /* since it came: the same was asked before it */
-		l->n_pending--;
+		end_pending(c);
 		answer(c, true);
 	} else if (work_start(l->loop, on_thread, on_done, c, &c->work) != 0) {
-		l->n_pending--;
+		end_pending(c);
 		answer(c, false);
 	} else {
 		c->state = CHECK_RUNS;
@@ -275,15 +284,17 @@ static struct login_check *check_new(
 	return c;
 }
 
-int logins_check(struct logins *logins, const char *name, const char *password, login_check_fn *fn,
-	void *owner, struct login_check **ret)
+int logins_check(struct logins *logins, const union addr_sock *source, const char *name,
+	const char *password, login_check_fn *fn, void *owner, struct login_check **ret)
 {
 	struct login_check *c = check_new(logins, name, password, fn, owner);
 	if (c == NULL)
 		return ERR_NOMEM;
 	const struct login *login = find(logins, name, &c->is_known);
 	bool is_right = is_remembered(logins, c->digest);
-	if (!is_right && login != NULL && logins->n_pending >= LOGINS_PENDING_MAX) {
+	if (!is_right && login != NULL &&
+		(logins->n_pending >= LOGINS_PENDING_MAX ||
+			!source_charge_take(&c->charge, logins->sources, source))) {
 		check_free(c);
 		return ERR_AGAIN;
 	}
@@ -301,12 +312,11 @@ int logins_check(struct logins *logins, const char *name, const char *password, 
 
 void login_check_cancel(struct login_check *check)
 {
-	struct logins *l = check->logins;
 	check->fn = NULL;
 	if (check->state == CHECK_RUNS) {
 		work_cancel(check->work);
 	} else if (check->state == CHECK_WAITS) {
-		l->n_pending--;
+		end_pending(check);
 		check_end(check);
 	}
 }
@@ -319,7 +329,8 @@ int logins_new(struct loop *loop, const struct login *list, size_t n_logins, str
 	if (l == NULL)
 		return ERR_NOMEM;
 	l->places = calloc(n_logins + 1, sizeof *l->places);
-	if (l->places == NULL) {
+	if (l->places == NULL || source_quota_new(LOGINS_SOURCE_MAX, &l->sources) != 0) {
+		free(l->places);
 		free(l);
 		return ERR_NOMEM;
 	}
@@ -342,12 +353,14 @@ void logins_free(struct logins *logins)
 	DL_FOREACH_SAFE (logins->checks, c, next) {
 		c->fn = NULL;
 		c->logins = NULL;
+		source_charge_return(&c->charge);
 		if (c->state == CHECK_RUNS)
 			work_cancel(c->work);
 		else if (c->state == CHECK_WAITS)
 			check_free(c);
 	}
 	loop_timer_stop(logins->loop, &logins->forget);
+	source_quota_free(logins->sources);
 	free(logins->places);
 	seal_wipe(logins, sizeof *logins);
 	free(logins);

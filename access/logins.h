@@ -5,6 +5,7 @@
  * checked on libuv's threads, and what was right is remembered for a while. Knows: names, argon2id
  * texts (common/seal_password.h). Never knows: protocols, files.
  */
+#include "common/addr.h"
 #include "common/err.h"
 
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 
 #define LOGINS_MAX         65536
 #define LOGINS_PENDING_MAX 64 /* checks under way or waiting, per worker; more: refused */
+#define LOGINS_SOURCE_MAX  32 /* of those of one source (common/quota.h): a browser's connections  \
+			       */
 #define LOGINS_REMEMBER_MS 300000
 
 /* One line of a users file. */
@@ -37,9 +40,10 @@ typedef void login_check_fn(bool is_right, void *owner);
 /** logins_check() - copies both texts (wiped after). An unknown name takes as long as a wrong
  * password: a hash of the list is checked for it. What was right is right at once for
  * LOGINS_REMEMBER_MS, however many checks are under way. @fn runs once, never from inside, unless
- * cancelled. Return: 0, ERR_NOMEM, ERR_AGAIN: LOGINS_PENDING_MAX are under way. */
-NODISCARD int logins_check(struct logins *logins, const char *name, const char *password,
-	login_check_fn *fn, void *owner, struct login_check **ret);
+ * cancelled. @source: who asks; nobody fills the queue alone. Return: 0, ERR_NOMEM, ERR_AGAIN:
+ * LOGINS_PENDING_MAX are under way, or LOGINS_SOURCE_MAX of @source. */
+NODISCARD int logins_check(struct logins *logins, const union addr_sock *source, const char *name,
+	const char *password, login_check_fn *fn, void *owner, struct login_check **ret);
 void login_check_cancel(struct login_check *check);
 
 #endif

@@ -13,6 +13,7 @@
 struct opening {
 	const struct access_ingress *ingress;
 	struct stream *client;
+	union addr_sock peer;
 	struct greeting *greeting;
 	struct login_check *check; /* while a password is looked up */
 	struct timer deadline;
@@ -50,7 +51,8 @@ static void check_password(struct opening *o)
 	stream_read_stop(o->client);
 	greeting_password(o->greeting, &name, &password);
 	assert(o->ingress->logins != NULL);
-	int error = logins_check(o->ingress->logins, name, password, on_checked, o, &o->check);
+	int error = logins_check(
+		o->ingress->logins, &o->peer, name, password, on_checked, o, &o->check);
 	if (error != 0)
 		end(o, error == ERR_AGAIN ? OPENING_BUSY : OPENING_NO_MEMORY);
 }
@@ -107,8 +109,8 @@ static void on_deadline(struct timer *timer)
 	end((struct opening *)((char *)timer - offsetof(struct opening, deadline)), OPENING_LATE);
 }
 
-int opening_start(const struct access_ingress *ingress, struct stream *client, opening_fn *on_done,
-	void *owner, struct opening **ret)
+int opening_start(const struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, opening_fn *on_done, void *owner, struct opening **ret)
 {
 	struct greeting_options options = { .protocols = ingress->options->protocols,
 		.needs_user = ingress->options->needs_user };
@@ -122,6 +124,7 @@ int opening_start(const struct access_ingress *ingress, struct stream *client, o
 	}
 	o->ingress = ingress;
 	o->client = client;
+	o->peer = *peer;
 	o->on_done = on_done;
 	o->owner = owner;
 	stream_own(client, on_client, o);

@@ -28,9 +28,10 @@ const char *opening_end_name(enum opening_end end);
  * it anew. The callee may free the opening. */
 typedef void opening_fn(enum opening_end end, void *owner);
 /** opening_start() - owns @client's events until @on_done, which runs once unless the opening is
- * freed before, never from inside. Does not close @client. Return: 0, ERR_NOMEM. */
+ * freed before, never from inside. Does not close @client, which is of @peer. Return: 0, ERR_NOMEM.
+ */
 NODISCARD int opening_start(const struct access_ingress *ingress, struct stream *client,
-	opening_fn *on_done, void *owner, struct opening **ret);
+	const union addr_sock *peer, opening_fn *on_done, void *owner, struct opening **ret);
 void opening_free(struct opening *opening); /* NULL ok */
 /** opening_has_begun() - whether the client has said anything. */
 bool opening_has_begun(const struct opening *opening);

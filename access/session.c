@@ -379,7 +379,7 @@ void access_session_start(
 	}
 	if (s->state == STATE_CHAIN)
 		start_chain(s, &ingress->options->to);
-	else if (opening_start(ingress, client, on_opened, s, &s->opening) != 0)
+	else if (opening_start(ingress, client, peer, on_opened, s, &s->opening) != 0)
 		end_early(s, "local");
 }
 

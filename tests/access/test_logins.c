@@ -131,12 +131,30 @@ static void on_answer(bool is_right, void *owner)
 	asked->is_right = is_right;
 }
 
-static int ask(struct asked *asked, const char *name, const char *password)
+static unsigned i_asked;
+
+/* 10.0.@i.1, of another port each time. */
+static union addr_sock source(uint8_t i)
 {
+	union addr_sock source = { .ip4 = { .sin_family = AF_INET } };
+	const uint8_t ip[] = { 10, 0, i, 1 };
+	memcpy(&source.ip4.sin_addr, ip, sizeof ip);
+	source.ip4.sin_port = (in_port_t)i_asked;
+	return source;
+}
+
+static int ask_from(uint8_t i, struct asked *asked, const char *name, const char *password)
+{
+	union addr_sock from = source(i);
 	*asked = (struct asked){ 0 };
-	int error = logins_check(logins, name, password, on_answer, asked, &asked->check);
+	int error = logins_check(logins, &from, name, password, on_answer, asked, &asked->check);
 	cr_assert_eq(asked->n_answers, 0, "never from inside");
 	return error;
+}
+
+static int ask(struct asked *asked, const char *name, const char *password)
+{
+	return ask_from((uint8_t)++i_asked, asked, name, password);
 }
 
 static bool is_right(const char *name, const char *password)
@@ -324,6 +342,31 @@ Test(logins, the_remembered_come_in_although_all_is_taken)
 	end();
 }
 
+/* Nor who is not remembered: one source never fills the queue. */
+Test(logins, one_source_leaves_room_for_others)
+{
+	struct asked asked[LOGINS_SOURCE_MAX], more, other;
+	start(3);
+	cr_expect(is_right("cid", "secret"));
+	for (int round = 0; round < 2; round++) { /* all is given back */
+		shut();
+		for (int i = 0; i < LOGINS_SOURCE_MAX; i++)
+			cr_assert_eq(ask_from(1, &asked[i], "ann", "wrong"), 0);
+		cr_expect_eq(ask_from(1, &more, "ann", "wrong"), ERR_AGAIN);
+		cr_expect_eq(ask_from(1, &more, "nobody", "wrong"), ERR_AGAIN);
+		cr_assert_eq(ask_from(1, &more, "cid", "secret"), 0, "remembered");
+		cr_assert_eq(ask_from(2, &other, "bob", "hidden"), 0);
+		login_check_cancel(asked[LOGINS_SOURCE_MAX - 1].check);
+		cr_assert_eq(ask_from(1, &asked[LOGINS_SOURCE_MAX - 1], "ann", "secret"), 0);
+		open_up(NULL);
+		for (int i = 0; i < LOGINS_SOURCE_MAX; i++)
+			cr_assert(loop_run_until(loop, &asked[i].is_answered, WAIT_MS));
+		cr_assert(loop_run_until(loop, &other.is_answered, WAIT_MS));
+		cr_expect(other.is_right && more.is_right);
+	}
+	end();
+}
+
 /* A browser opens six connections at once. */
 Test(logins, the_same_asked_at_once_is_hashed_once)
 {
@@ -424,8 +467,9 @@ Test(logins, freed_by_an_answer)
 			cr_expect(is_right("ann", "secret"));
 			shut();
 		}
-		cr_assert_eq(
-			logins_check(logins, "ann", "secret", free_logins, &first, &first.check),
+		union addr_sock from = source(1);
+		cr_assert_eq(logins_check(logins, &from, "ann", "secret", free_logins, &first,
+				     &first.check),
 			0);
 		cr_assert_eq(ask(&second, "bob", "hidden"), 0);
 		cr_assert(loop_run_until(loop, &first.is_answered, WAIT_MS));

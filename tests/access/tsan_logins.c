@@ -20,6 +20,9 @@ static char hash[] = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$"
 static char name[] = "ann";
 static const struct login list[] = { { name, hash } };
 
+static const union addr_sock here[] = { { .ip4 = { .sin_family = AF_INET, .sin_port = 1 } },
+	{ .ip6 = { .sin6_family = AF_INET6 } } };
+
 struct thread {
 	pthread_t thread;
 	struct loop *loop;
@@ -60,8 +63,8 @@ static void run_round(struct thread *t)
 	for (int i = 0; i < N_CHECKS; i++) {
 		const struct login_try *try = &tries[i % 4];
 		asked[i] = (struct asked){ t, NULL, try->is_right };
-		if (logins_check(t->logins, try->name, try->password, on_answer, &asked[i],
-			    &asked[i].check) != 0)
+		if (logins_check(t->logins, &here[i % 2], try->name, try->password, on_answer,
+			    &asked[i], &asked[i].check) != 0)
 			abort();
 		if (i % 5 == 4)
 			loop_turn(t->loop);
