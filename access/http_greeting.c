@@ -224,7 +224,8 @@ static enum greeting_step check_request(struct http_greeting *http)
 	if (result != HTTP_URI_OK)
 		return refuse(http, 400, http_uri_text(result));
 	if (!http_rewrite_check(head))
-		return refuse(http, 400, "Connection names what the request needs, or no field");
+		return refuse(http, 400,
+			"Connection names what the request needs, no field, or too many");
 	http->request.target = http->uri.target;
 	http->request.body = &http->body;
 	http->request.protocol = "http";

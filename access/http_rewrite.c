@@ -2,7 +2,8 @@
 
 #include <strings.h>
 
-#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define N(array)    (sizeof(array) / sizeof((array)[0]))
+#define OPTIONS_MAX 32 /* of Connection: each field is compared with all of them */
 
 static bool is_one_of(struct bytes word, const char *const *words, size_t n_words)
 {
@@ -17,9 +18,12 @@ bool http_rewrite_check(const struct http_head *head)
 {
 	static const char *const needed[] = { "Host", "Content-Length", "Transfer-Encoding" };
 	const struct http_field *field = http_head_find(head, "Connection", 0);
+	size_t n_options = 0;
 	while (field != NULL) {
 		struct bytes list = field->value, option;
 		while (http_list_next(&list, &option)) {
+			if (++n_options > OPTIONS_MAX)
+				return false;
 			if (option.len > 0 && !http_is_token(option))
 				return false;
 			if (is_one_of(option, needed, N(needed)))

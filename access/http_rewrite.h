@@ -7,8 +7,8 @@
 #include "access/http_head.h"
 #include "access/http_uri.h"
 
-/** http_rewrite_check() - whether "Connection" is a list of tokens that names no field the message
- * cannot do without (Host, Content-Length, Transfer-Encoding). */
+/** http_rewrite_check() - whether "Connection" is a list of a few tokens that names no field the
+ * message cannot do without (Host, Content-Length, Transfer-Encoding). */
 bool http_rewrite_check(const struct http_head *head);
 /** http_rewrite_size() - never more bytes than this are written for a head of @len bytes. */
 size_t http_rewrite_size(size_t len);

@@ -153,6 +153,11 @@ static const struct {
 		"h:80", "http",
 		"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, Chunked\r\n"
 		"Connection: close\r\n\r\n3;ext=\"v\"\r\nabc\r\n0" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: "
+	      ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,b\r\n"
+	      "B: 1"
+	      "\r\n\r\n"),
+		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
 	/* A second request is not taken, and not given to the first one's server. */
 	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\nGET http://i/ HTTP/1.1\r\n"), "h:80",
 		"http", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
@@ -311,6 +316,8 @@ static const struct {
 	{ RAW(POST "Connection: close, transfer-encoding" END), 400, "Connection" },
 	{ RAW(GET "Host: h\r\nConnection: host" END), 400, "Connection" },
 	{ RAW(GET "Host: h\r\nConnection: a b" END), 400, "Connection" },
+	{ RAW(GET "Host: h\r\nConnection: ,,,,,,,,,,,,,,,,\r\nConnection: ,,,,,,,,,,,,,,,a" END),
+		400, "too many" },
 };
 
 Test(http_greeting, a_bad_request_is_refused_however_it_is_cut)
