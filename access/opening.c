@@ -35,6 +35,19 @@ static void end(struct opening *o, enum opening_end how)
 	o->on_done(how, o->owner);
 }
 
+static void say(struct opening *o, struct bytes what)
+{
+	if (what.len > 0)
+		stream_write(o->client, what);
+}
+
+static void log_rejected(const struct opening *o)
+{
+	char from[ADDR_TEXT_MAX];
+	LOG_LIMITED(LOG_LEVEL_NOTICE, "rejected: wrong name or password from=%s",
+		addr_sock_print(&o->peer, from));
+}
+
 static void advance(struct opening *o, enum greeting_step step);
 
 static void on_checked(bool is_right, void *owner)
@@ -42,6 +55,8 @@ static void on_checked(bool is_right, void *owner)
 	struct opening *o = owner;
 	o->check = NULL;
 	o->was_wrong = !is_right;
+	if (!is_right)
+		log_rejected(o);
 	advance(o, greeting_verdict(o->greeting, is_right));
 }
 
@@ -59,9 +74,7 @@ static void check_password(struct opening *o)
 
 static void advance(struct opening *o, enum greeting_step step)
 {
-	struct bytes out = greeting_output(o->greeting);
-	if (out.len > 0)
-		stream_write(o->client, out);
+	say(o, greeting_output(o->greeting));
 	switch (step) {
 	case GREETING_MORE:
 		stream_read_limit(o->client, greeting_wants(o->greeting));
@@ -166,10 +179,10 @@ char *opening_tell(const struct opening *opening)
 	return told;
 }
 
-struct bytes opening_answer(
+void opening_answer(
 	struct opening *opening, const struct chain_error *error, const union addr_sock *bound)
 {
-	return greeting_answer(opening->greeting, error, bound);
+	say(opening, greeting_answer(opening->greeting, error, bound));
 }
 
 const char *opening_end_name(enum opening_end end)

@@ -2,8 +2,8 @@
 #define ACCESS_OPENING_H
 /*
  * Does: greets one client of a proxy listener: reads what it says before its payload, has its
- * password looked up, all within GREETING_MS. Knows: streams, greetings, logins. Never knows:
- * chains, what comes after; the bytes of any protocol (greeting.h).
+ * password looked up, all within GREETING_MS; and answers it. Knows: streams, greetings, logins.
+ * Never knows: chains, what comes after; the bytes of any protocol (greeting.h).
  */
 #include "access/greeting.h"
 #include "access/ingress.h"
@@ -40,8 +40,8 @@ const struct greeting_request *opening_request(const struct opening *opening);
 /** opening_tell() - after READY: "protocol=… user=… target=…" for the log; the caller's. NULL
  * without memory. */
 char *opening_tell(const struct opening *opening);
-/** opening_answer() - as greeting_answer(). */
-struct bytes opening_answer(
+/** opening_answer() - tells the client what greeting_answer() says. */
+void opening_answer(
 	struct opening *opening, const struct chain_error *error, const union addr_sock *bound);
 
 #endif

@@ -39,8 +39,6 @@ static const struct {
 
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner);
-static void end_associate(struct access_session *s, const char *end);
-static void on_flows_idle(void *owner);
 
 struct access_session {
 	struct access_session *prev, *next;
@@ -151,6 +149,19 @@ static void end_answered(struct access_session *s, const char *end)
 	finish(s);
 }
 
+static void end_associate(struct access_session *s, const char *end)
+{
+	const struct udp_associate_counters *n = udp_associate_counters(s->associate);
+	log_end(s, end, n->n_up_bytes, n->n_down_bytes);
+	begin_closing(s);
+	stream_close(s->client);
+}
+
+static void on_flows_idle(void *owner)
+{
+	end_associate(owner, "stopped");
+}
+
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner)
 {
@@ -198,9 +209,7 @@ static void on_relayed(const struct relay_result *result, void *owner)
 
 static void answer_failure(struct access_session *s, const struct chain_error *error)
 {
-	struct bytes answer = opening_answer(s->opening, error, NULL);
-	if (answer.len > 0)
-		stream_write(s->client, answer);
+	opening_answer(s->opening, error, NULL);
 	end_answered(s, chain_error_slug(error));
 }
 
@@ -222,10 +231,9 @@ static void on_chain_failed(struct access_session *s, const struct chain_error *
 static bool say_ready(struct access_session *s, struct stream *payload)
 {
 	const struct greeting_request *request = opening_request(s->opening);
-	struct bytes answer = opening_answer(s->opening, NULL, NULL), first = request->first;
+	struct bytes first = request->first;
 	tcp_watch_end(s->client, false);
-	if (answer.len > 0)
-		stream_write(s->client, answer);
+	opening_answer(s->opening, NULL, NULL);
 	if (first.len > 0)
 		stream_write(payload, first);
 	if (request->is_followed) /* the next request, which goes nowhere: its client shall hear */
@@ -278,7 +286,7 @@ static void start_associate(struct access_session *s)
 		return;
 	}
 	udp_associate_bound(s->associate, &bound);
-	stream_write(s->client, opening_answer(s->opening, NULL, &bound));
+	opening_answer(s->opening, NULL, &bound);
 	opening_free(s->opening);
 	s->opening = NULL;
 	enter(s, STATE_ASSOCIATE);
@@ -287,14 +295,6 @@ static void start_associate(struct access_session *s)
 	(void)stream_is_stalled(s->client, loop_now_ms(worker_of(s)->loop), true);
 	if (worker_of(s)->is_draining)
 		udp_associate_drain(s->associate, on_flows_idle, s);
-}
-
-static void end_associate(struct access_session *s, const char *end)
-{
-	const struct udp_associate_counters *n = udp_associate_counters(s->associate);
-	log_end(s, end, n->n_up_bytes, n->n_down_bytes);
-	begin_closing(s);
-	stream_close(s->client);
 }
 
 static void serve_request(struct access_session *s)
@@ -315,13 +315,6 @@ static void serve_request(struct access_session *s)
 	start_chain(s, &request->target);
 }
 
-static void log_rejected(const struct access_session *s)
-{
-	char from[ADDR_TEXT_MAX];
-	LOG_LIMITED(LOG_LEVEL_NOTICE, "rejected: wrong name or password from=%s",
-		addr_sock_print(&s->peer, from));
-}
-
 static void on_opened(enum opening_end end, void *owner)
 {
 	struct access_session *s = owner;
@@ -330,11 +323,8 @@ static void on_opened(enum opening_end end, void *owner)
 	case OPENING_READY:
 		serve_request(s);
 		return;
-	case OPENING_REJECTED:
-		log_rejected(s);
-		end_answered(s, opening_end_name(end));
-		return;
 	case OPENING_REFUSED:
+	case OPENING_REJECTED:
 		end_answered(s, opening_end_name(end));
 		return;
 	case OPENING_SILENT:
@@ -381,11 +371,6 @@ void access_session_start(
 		start_chain(s, &ingress->options->to);
 	else if (opening_start(ingress, client, peer, on_opened, s, &s->opening) != 0)
 		end_early(s, "local");
-}
-
-static void on_flows_idle(void *owner)
-{
-	end_associate(owner, "stopped");
 }
 
 void access_sessions_drain(struct access_worker *worker)
