@@ -562,6 +562,19 @@ class Endings(Case):
             s.close()
         self.assertEqual(self.access.wait(), 0)
 
+    def test_who_greets_counts_as_a_connection(self):
+        path = pathlib.Path(self.world.path("access.json"))
+        path.write_text('{"listen": [{"addr": "127.0.0.1:0", "limits": {"connections": 2}}], "chains": {"c": {"file": "%s"}}}'
+                        % self.world.chain(self.world.hops(1)))
+        access, origin = self.world.add(Process([program("access"), "--config", str(path)])), self.world.origin(echo)
+        idle = [connect(access.port()) for _ in range(2)]
+        with self.assertRaises((ConnectionError, AssertionError)):
+            ask_socks5(access.port(), origin.port)
+        access.wait_log("refused: connection limit reached")
+        idle[0].close()
+        until(lambda: "end=client-fin" in access.log())
+        self.assertEqual(ask_socks5(access.port(), origin.port)[1], OK)
+
     def test_a_second_sigterm_ends_greetings(self):
         port = self.proxy()
         s = connect(port)
