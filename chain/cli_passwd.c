@@ -83,7 +83,8 @@ static enum cli_exit load_text(struct users *users, const char *path)
 	users->text = malloc(size + 1);
 	if (users->text == NULL)
 		return fail("read", path);
-	int len = key_file_load(path, users->text, size, why);
+	/* "-" would be stdin, where the password comes from. */
+	int len = key_file_load(strcmp(path, "-") == 0 ? "./-" : path, users->text, size, why);
 	if (len < 0) {
 		fprintf(stderr, "chain: %s\n", why);
 		return CLI_CONFIG;
@@ -205,7 +206,9 @@ static enum cli_exit apply(const struct flags *flags, const char *hash, bool is_
 /* Who changes the file as well waits: the folder is locked, since the file becomes another one. */
 static enum cli_exit change(const struct flags *flags, const char *hash)
 {
-	int lock = cli_file_folder(flags->path);
+	char *real = realpath(flags->path, NULL);
+	int lock = cli_file_folder(real != NULL ? real : flags->path);
+	free(real);
 	if (lock >= 0)
 		(void)flock(lock, LOCK_EX); /* best effort: not every file system can */
 	enum cli_exit result = apply(flags, hash, false);

@@ -1,6 +1,7 @@
 """chain passwd: the users file of proxies, changed from a terminal and from scripts."""
 import ctypes
 import ctypes.util
+import fcntl
 import os
 import pathlib
 import re
@@ -72,6 +73,10 @@ class Scripts(Case):
         self.assertEqual(self.passwd("proxy.users", "ann", password="y", cwd=self.folder)[0], 0)
         self.check(ann="y")
 
+    def test_a_file_called_as_stdin_is(self):
+        for user in ("ann", "bob"):
+            self.assertEqual(self.passwd("-", user, password="x", cwd=self.folder), (0, f"chain: -: added {user}\n"))
+
     def test_other_lines_stay(self):
         self.assertEqual(self.passwd(self.path, "ann", password="one")[0], 0)
         ann = self.path.read_bytes()
@@ -142,6 +147,21 @@ class Scripts(Case):
         self.check(ann="two")
 
     @unittest.skipIf(os.geteuid() != 0, "needs root")
+    def test_who_comes_by_a_link_waits_for_others_too(self):
+        self.assertEqual(self.passwd(self.path, "ann", password="one")[0], 0)
+        link = pathlib.Path(self.world.path("link"))
+        link.symlink_to("users/proxy.users")
+        folder = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        running = subprocess.Popen([program("chain"), "passwd", "--delete", str(link), "ann"], stderr=subprocess.PIPE)
+        self.addCleanup(running.stderr.close)
+        waits = re.compile(r"-> FLOCK +ADVISORY +WRITE +%d " % running.pid)
+        until(lambda: waits.search(pathlib.Path("/proc/locks").read_text()) or running.poll() is not None)
+        self.assertIsNone(running.poll())
+        fcntl.flock(folder, fcntl.LOCK_UN)
+        self.assertEqual(running.wait(30), 0)
+
     def test_the_owner_stays(self):
         self.assertEqual(self.passwd(self.path, "ann", password="one")[0], 0)
         os.chown(self.path, 65534, 65533)
