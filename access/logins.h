@@ -13,8 +13,7 @@
 
 #define LOGINS_MAX         65536
 #define LOGINS_PENDING_MAX 64 /* checks under way or waiting, per worker; more: refused */
-#define LOGINS_SOURCE_MAX  32 /* of those of one source (common/quota.h): a browser's connections  \
-			       */
+#define LOGINS_SOURCE_MAX  32 /* of them, of one source (quota.h): a browser's connections */
 #define LOGINS_REMEMBER_MS 300000
 
 /* One line of a users file. */
