@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -461,6 +462,9 @@ class Status(Case):
         """Standard output of a run that is asked twice, after @when; @every: each answer."""
         process = subprocess.Popen([program("chain"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
+        patience = threading.Timer(60, process.kill)
+        patience.start()
+        self.addCleanup(patience.cancel)
         when(process)
         process.send_signal(signal.SIGUSR1)
         line = process.stderr.readline()
