@@ -197,11 +197,9 @@ static void on_fail(const struct chain_error *error, void *owner)
 static struct associated *find_flow(const struct udp_associate *at, const struct addr *target)
 {
 	struct associated *f = at->flows != NULL ? at->flows->prev : NULL;
-	for (uint32_t i = 0; i < at->n_flows; i++, f = f->prev) {
-		if (addr_is_equal(&f->target, target))
-			return f;
-	}
-	return NULL;
+	while (f != NULL && !addr_is_equal(&f->target, target))
+		f = f == at->flows ? NULL : f->prev;
+	return f;
 }
 
 static void make_room(struct udp_associate *at)
@@ -235,6 +233,7 @@ static struct associated *new_flow(struct udp_associate *at, const struct addr *
 		return NULL;
 	}
 	f->id = ++worker_of(at)->n_accepted;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference,clang-analyzer-unix.Malloc): utlist */
 	DL_APPEND(at->flows, f);
 	at->n_flows++;
 	at->counters.n_flows++;
@@ -360,8 +359,10 @@ void udp_associate_close(struct udp_associate *associate)
 	if (associate == NULL)
 		return;
 	associate->on_empty = NULL;
-	while (associate->flows != NULL)
+	while (associate->flows != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the list */
 		end_flow(associate->flows, "closed");
+	}
 	loop_timer_stop(worker_of(associate)->loop, &associate->empty);
 	warm_list_deinit(&associate->hot);
 	udp_close(associate->udp);

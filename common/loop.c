@@ -220,11 +220,10 @@ static void unlink_again(struct poll **list, struct poll *poll)
 		*list = poll->next_again;
 }
 
-/* close() alone takes a socket out of the set, unless a forked child holds it, too. Our servers do
- * not fork, and save the call; who has a guest may. */
+/* close() alone takes a socket out of the set only while no forked child holds it, too. */
 void poll_remove(struct loop *loop, struct poll *poll)
 {
-	if (loop->is_guest && poll->is_watched)
+	if (poll->is_watched)
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, poll->fd, NULL);
 	poll->is_watched = false;
 	poll->fd = -1;

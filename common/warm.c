@@ -61,8 +61,10 @@ void warm_use(struct warm_list *list, struct warm *warm)
 	if (warm->is_warm && warm->next == NULL)
 		return; /* the last one */
 	warm_remove(list, warm);
-	if (list->n == list->max)
+	if (list->n == list->max) {
+		assert(list->first != NULL);
 		cool(list, list->first);
+	}
 	append(list, warm);
 	if (!timer_is_running(&list->timer))
 		loop_timer_start(list->loop, &list->timer, list->rest_ms, on_rest);

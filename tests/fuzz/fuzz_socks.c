@@ -77,6 +77,8 @@ static void check_request(const struct talk *t, uint8_t choice)
 	check((to->kind == ADDR_NAME) == (to->name[0] != '\0'));
 	if (to->kind == ADDR_NAME)
 		check(addr_name_is_valid(bytes_of(to->name, strlen(to->name))));
+	else if (to->kind == ADDR_NONE) /* who asks for datagrams may name itself as it likes */
+		check(r->command == GREETING_ASSOCIATE);
 	else
 		check(addr_to_sock(to, &sock) == 0);
 }
