@@ -4,7 +4,10 @@
 #include "chain/hopchain.h"
 #include "config/key_file.h"
 #include "config/read_logins.h"
+#include "config/report.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +63,10 @@ static bool on_option(size_t i, const char *argument, void *owner)
 
 static enum cli_exit fail(const char *what, const char *path)
 {
-	fprintf(stderr, "chain: cannot %s %s: %s\n", what, path, strerror(errno));
+	char shown[PATH_MAX];
+	int error = errno;
+	report_quote(path, shown, sizeof shown);
+	fprintf(stderr, "chain: cannot %s %s: %s\n", what, shown, strerror(error));
 	return CLI_FAILED;
 }
 
@@ -106,7 +112,9 @@ static enum cli_exit users_load(struct users *users, const char *path)
 		return CLI_OK;
 	if (S_ISREG(users->stat.st_mode))
 		return load_text(users, path);
-	fprintf(stderr, "chain: %s is not a regular file\n", path);
+	char shown[PATH_MAX];
+	fprintf(stderr, "chain: %s is not a regular file\n",
+		report_quote(path, shown, sizeof shown));
 	return CLI_FAILED;
 }
 
@@ -162,7 +170,9 @@ static enum cli_exit make(struct users *users, const struct flags *flags, const 
 	if (to == NULL || fclose(to) != 0)
 		return fail("write", flags->path);
 	if (hash == NULL && !users->has_user) {
-		fprintf(stderr, "chain: there is no user \"%s\" in %s\n", flags->user, flags->path);
+		char shown[PATH_MAX];
+		fprintf(stderr, "chain: there is no user \"%s\" in %s\n", flags->user,
+			report_quote(flags->path, shown, sizeof shown));
 		result = CLI_FAILED;
 	} else {
 		result = check(flags->path, *ret_text, *ret_len);
@@ -179,8 +189,9 @@ static enum cli_exit save(const struct users *users, const char *text, size_t le
 static void tell(const struct users *users, const struct flags *flags)
 {
 	const char *what = users->has_user ? "changed" : "added";
-	fprintf(stderr, "chain: %s: %s %s\n", flags->path, flags->is_delete ? "deleted" : what,
-		flags->user);
+	char shown[PATH_MAX];
+	fprintf(stderr, "chain: %s: %s %s\n", report_quote(flags->path, shown, sizeof shown),
+		flags->is_delete ? "deleted" : what, flags->user);
 }
 
 /* @is_trial: only says what is wrong. */

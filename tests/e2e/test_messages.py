@@ -247,6 +247,7 @@ class Paths(unittest.TestCase):
                              (5, "doctor", "--json", "--chain", self.good), (3, "doctor", "--chain", self.bad),
                              (1, "keygen", "-o", self.key), (1, "keygen", "-o", self.dir + b"/no/no"),
                              (3, "ping", "--chain", self.bad), (1, "ssh-config", "--chain", self.good, "x"),
+                             (1, "passwd", "--delete", self.dir, "ann"), (1, "passwd", "--delete", self.bad, "ann"),
                              (2, "explain", self.NAME), (2, self.NAME), (2, "trace", "--color", self.NAME)):
             with self.subTest(words=words):
                 done = subprocess.run([program("chain"), *words], capture_output=True, timeout=60)
