@@ -187,6 +187,27 @@ enum cli_exit cli_chain_read(
 	return read_standard(cli, ret);
 }
 
+enum cli_exit cli_chain_run(
+	const struct cli_chain_command *command, int argc, char **argv, void *owner)
+{
+	struct hopchain_chain *chain = NULL;
+	int n = 0;
+	enum cli_exit result = CLI_USAGE;
+	enum cli_result parsed = cli_parse(command->cli, argc, argv, command->on_option, owner, &n);
+	if (parsed == CLI_HELPED)
+		result = CLI_OK;
+	if (parsed == CLI_GOOD && n > command->max_operands)
+		cli_wrong(command->cli, "unexpected argument \"%.60s\"",
+			argv[argc - n + command->max_operands]);
+	else if (parsed == CLI_GOOD)
+		result = cli_chain_read(command->cli, command->flags, &chain);
+	if (chain != NULL)
+		result = command->run(chain, argv + argc - n, n, owner);
+	hopchain_chain_free(chain);
+	cli_chain_flags_deinit(command->flags);
+	return result;
+}
+
 enum cli_exit cli_chain_fail(const struct hopchain_error *error)
 {
 	char text[1024];

@@ -31,6 +31,20 @@ enum cli_exit cli_chain_read(
 	const struct cli *cli, const struct cli_chain_flags *flags, struct hopchain_chain **ret);
 void cli_chain_flags_deinit(struct cli_chain_flags *flags);
 
+/* What a command does with its chain; @owner: as given to cli_chain_run(). */
+typedef enum cli_exit cli_chain_fn(
+	const struct hopchain_chain *chain, char **operands, int n_operands, void *owner);
+struct cli_chain_command {
+	const struct cli *cli;
+	cli_option_fn *on_option;
+	struct cli_chain_flags *flags; /* filled by on_option */
+	int max_operands;
+	cli_chain_fn *run;
+};
+/** cli_chain_run() - options, the chain they mean, the command; then frees chain and flags. */
+enum cli_exit cli_chain_run(
+	const struct cli_chain_command *command, int argc, char **argv, void *owner);
+
 /** cli_chain_fail() - "chain: SENTENCE" to stderr. Return: the error's exit code. */
 enum cli_exit cli_chain_fail(const struct hopchain_error *error);
 /** cli_chain_warn_clocks() - a line to stderr for each hop whose clock differs by 5 s or more

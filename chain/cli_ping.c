@@ -206,8 +206,11 @@ static void on_status(void *owner)
 	fputc('\n', stderr);
 }
 
-static enum cli_exit run_ping(const struct flags *flags, const struct hopchain_chain *chain)
+static enum cli_exit run_ping(
+	const struct hopchain_chain *chain, char **operands, int n_operands, void *owner)
 {
+	const struct flags *flags = owner;
+	(void)operands, (void)n_operands;
 	struct run run = { .flags = flags,
 		.hop = (unsigned)hopchain_chain_n_hops(chain),
 		.is_utf8 = cli_fit_start() };
@@ -230,21 +233,14 @@ static enum cli_exit run_ping(const struct flags *flags, const struct hopchain_c
 static enum cli_exit ping(int argc, char **argv)
 {
 	struct flags flags = { .interval_ms = INTERVAL_MS };
-	struct hopchain_chain *chain = NULL;
-	int n_rest = 0;
-	enum cli_exit result = CLI_USAGE;
-	enum cli_result parsed = cli_parse(&cli, argc, argv, on_option, &flags, &n_rest);
-	if (parsed == CLI_HELPED)
-		result = CLI_OK;
-	if (parsed == CLI_GOOD && n_rest > 0)
-		cli_wrong(&cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
-	else if (parsed == CLI_GOOD)
-		result = cli_chain_read(&cli, &flags.chain, &chain);
-	if (chain != NULL)
-		result = run_ping(&flags, chain);
-	hopchain_chain_free(chain);
-	cli_chain_flags_deinit(&flags.chain);
-	return result;
+	const struct cli_chain_command command = {
+		.cli = &cli,
+		.on_option = on_option,
+		.flags = &flags.chain,
+		.max_operands = 0,
+		.run = run_ping,
+	};
+	return cli_chain_run(&command, argc, argv, &flags);
 }
 
 const struct cli_command cli_ping_command = {

@@ -272,12 +272,13 @@ static int start(struct run *run)
 }
 
 static enum cli_exit run_trace(
-	const struct flags *flags, struct hopchain_chain *chain, char **rest, int n_rest)
+	const struct hopchain_chain *chain, char **operands, int n_operands, void *owner)
 {
+	const struct flags *flags = owner;
 	struct run run = {
 		.flags = flags, .chain = chain, .start = time(NULL), .is_utf8 = cli_fit_start()
 	};
-	if (!cli_measure_target(&cli, chain, rest, n_rest, &run.target))
+	if (!cli_measure_target(&cli, chain, operands, n_operands, &run.target))
 		return CLI_USAGE;
 	const struct cli_measure_events events = { on_signal, on_status, &run };
 	enum cli_exit result = cli_measure_open(&run.measure, chain, &events);
@@ -299,19 +300,14 @@ static enum cli_exit run_trace(
 static enum cli_exit trace(int argc, char **argv)
 {
 	struct flags flags = { .interval_ms = INTERVAL_MS };
-	struct hopchain_chain *chain = NULL;
-	int n_rest = 0;
-	enum cli_exit result = CLI_USAGE;
-	enum cli_result parsed = cli_parse(&cli, argc, argv, on_option, &flags, &n_rest);
-	if (parsed == CLI_HELPED)
-		result = CLI_OK;
-	if (parsed == CLI_GOOD)
-		result = cli_chain_read(&cli, &flags.chain, &chain);
-	if (chain != NULL)
-		result = run_trace(&flags, chain, argv + argc - n_rest, n_rest);
-	hopchain_chain_free(chain);
-	cli_chain_flags_deinit(&flags.chain);
-	return result;
+	const struct cli_chain_command command = {
+		.cli = &cli,
+		.on_option = on_option,
+		.flags = &flags.chain,
+		.max_operands = 1,
+		.run = run_trace,
+	};
+	return cli_chain_run(&command, argc, argv, &flags);
 }
 
 const struct cli_command cli_trace_command = {
