@@ -168,7 +168,8 @@ static bool read_once(struct tcp *t)
 
 static bool can_read(const struct tcp *t)
 {
-	return t->state == TCP_IS_OPEN && t->read_left > 0 && t->is_readable;
+	return t->state == TCP_IS_OPEN && t->stream.error == 0 && t->read_left > 0 &&
+	       t->is_readable;
 }
 
 static void read_some(struct tcp *t)
@@ -255,6 +256,8 @@ static void on_poll(struct poll *poll, unsigned events)
 		}
 		events |= READY_IN; /* both directions are shut: read to the end */
 	}
+	if (t->stream.error != 0) /* FAILED is on its way; the kernel has told the reset already, */
+		return;           /* and would show an end in order now */
 	if (events & READY_RDHUP)
 		t->has_hung_up = true;
 	if (events & (READY_IN | READY_RDHUP))
