@@ -4,6 +4,7 @@ Everything started here is ended here; ports are the kernel's; nothing sleeps to
 that can be seen.
 """
 import collections
+import errno
 import json
 import os
 import pathlib
@@ -293,8 +294,31 @@ def recovery_s(s, timeout=WAIT, pause=0.05):
             select.select([], [], [], pause)
 
 
+class ResetConnection:
+    """A connection that was reset before connect() returned: its user is told at the first use, as with any other."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        pass
+
+    settimeout = setsockopt = lambda self, *_: None
+
+    def recv(self, *_):
+        raise ConnectionResetError(errno.ECONNRESET, "reset in connect()")
+
+    recv_into = send = sendall = shutdown = recv
+
+
 def connect(port, timeout=WAIT):
-    s = socket.create_connection(("127.0.0.1", port), timeout)
+    try:
+        s = socket.create_connection(("127.0.0.1", port), timeout)
+    except ConnectionResetError:
+        return ResetConnection()
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
 
