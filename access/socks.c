@@ -1,10 +1,10 @@
 #include "access/socks.h"
 
+#include "access/socks_name.h"
 #include "chain/wire_status.h"
 #include "common/seal.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #define VERSION_4       4
 #define VERSION_5       5
@@ -148,26 +148,6 @@ static enum greeting_step ready(struct socks *s)
 	return GREETING_READY;
 }
 
-/* A name, or a literal that somebody sent as a name: that must never be looked up. As for every
- * other text here, addr_parse_dial() says which is which. The port is not touched. */
-static bool read_name(struct bytes name, struct addr *target)
-{
-	char text[2 + 255 + sizeof "]:1"];
-	struct addr parsed;
-	int len = (int)name.len;
-	const char *host = (const char *)name.ptr;
-	if (name.len == 0 || name.len > 255 || memchr(host, '\0', name.len) != NULL ||
-		memchr(host, '%', name.len) != NULL) /* a zone means something here only */
-		return false;
-	bool is_bare_ip6 = host[0] != '[' && memchr(host, ':', name.len) != NULL;
-	snprintf(text, sizeof text, is_bare_ip6 ? "[%.*s]:1" : "%.*s:1", len, host);
-	if (addr_parse_dial(text, &parsed) != ADDR_OK)
-		return false;
-	parsed.port = target->port;
-	*target = parsed;
-	return true;
-}
-
 /* ---- SOCKS5 ---- */
 
 static enum greeting_step take_methods(struct socks *s)
@@ -269,7 +249,9 @@ static enum reply read_request(struct socks *s, size_t n_address)
 		return REPLY_FAILURE;
 	/* Where datagrams will come from is not always known: PySocks names it "0". */
 	if (s->in[3] == ATYP_NAME)
-		return read_name(bytes_of(address + 1, n_address - 1), target) || !is_connect
+		return socks_name_read(
+			       bytes_of(address + 1, n_address - 1), target->port, target) ||
+				       !is_connect
 			       ? REPLY_OK
 			       : REPLY_FAILURE;
 	target->kind = s->in[3] == ATYP_IP4 ? ADDR_IP4 : ADDR_IP6;
@@ -307,7 +289,8 @@ static enum greeting_step take_4(struct socks *s, struct bytes name)
 	if (s->in[1] != CMD_CONNECT || s->needs_user || target->port == 0)
 		return refuse(s, REPLY_FAILURE);
 	if (is_v4a(s))
-		return read_name(name, target) ? ready(s) : refuse(s, REPLY_FAILURE);
+		return socks_name_read(name, target->port, target) ? ready(s)
+								   : refuse(s, REPLY_FAILURE);
 	target->kind = ADDR_IP4;
 	memcpy(target->ip, s->in + 4, 4);
 	return ready(s);

@@ -1,7 +1,8 @@
 #include "access/socks_datagram.h"
 
+#include "access/socks_name.h"
+
 #include <assert.h>
-#include <stdio.h>
 
 enum {
 	ATYP_IP4 = 1,
@@ -19,16 +20,9 @@ static void decode_ip(struct wire_reader *r, enum addr_kind kind, struct addr *t
 /* By the one parser of names and literals there is. */
 static bool decode_name(struct wire_reader *r, struct addr *to)
 {
-	char text[255 + sizeof "[]:65535"];
 	struct bytes name = wire_bytes(r, wire_u8(r));
 	uint16_t port = wire_u16(r);
-	if (r->failed || name.len == 0 || memchr(name.ptr, '\0', name.len) != NULL ||
-		memchr(name.ptr, '%', name.len) != NULL) /* zones are of this host */
-		return false;
-	bool is_bare_ip6 = name.ptr[0] != '[' && memchr(name.ptr, ':', name.len) != NULL;
-	snprintf(text, sizeof text, is_bare_ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)name.len,
-		(const char *)name.ptr, port);
-	return addr_parse_dial(text, to) == ADDR_OK;
+	return !r->failed && port != 0 && socks_name_read(name, port, to);
 }
 
 static bool decode_target(struct wire_reader *r, struct addr *to)

@@ -1,11 +1,10 @@
 #include "chain/cli_json.h"
 
-#include "config/utf8.h"
+#include "config/json_text.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #define INDENT 2
 
@@ -71,54 +70,10 @@ void cli_json_end_array(struct cli_json *json)
 	end(json, ']');
 }
 
-/* One character of ASCII. */
-static void put_ascii(FILE *to, unsigned char c)
-{
-	static const unsigned char named[] = "b\bf\fn\nr\rt\t";
-	for (size_t i = 0; i + 1 < sizeof named; i += 2) {
-		if (c == named[i + 1]) {
-			fprintf(to, "\\%c", named[i]);
-			return;
-		}
-	}
-	if (c == '"' || c == '\\')
-		fprintf(to, "\\%c", c);
-	else if (c < 0x20 || c == 0x7f)
-		fprintf(to, "\\u%04x", c);
-	else
-		fputc(c, to);
-}
-
-static void put_text(FILE *to, const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-	size_t left = strlen(text);
-	while (left > 0) {
-		size_t n = utf8_length(at, left);
-		if (n == 0)
-			fputs("\\ufffd", to);
-		else if (n == 1)
-			put_ascii(to, *at);
-		else if (at[0] == 0xc2 && at[1] < 0xa0) /* a terminal may obey it */
-			fprintf(to, "\\u00%02x", at[1]);
-		else
-			(void)fwrite(at, 1, n, to);
-		n = n == 0 ? 1 : n;
-		at += n;
-		left -= n;
-	}
-}
-
 void cli_json_string(struct cli_json *json, const char *key, const char *text)
 {
-	if (text == NULL) {
-		cli_json_null(json, key);
-		return;
-	}
 	begin_value(json, key);
-	fputc('"', json->to);
-	put_text(json->to, text);
-	fputc('"', json->to);
+	json_text_put(json->to, text);
 }
 
 void cli_json_integer(struct cli_json *json, const char *key, int64_t value)

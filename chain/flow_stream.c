@@ -25,15 +25,6 @@ struct flow_stream {
 	bool *ret_is_gone; /* told by free; for the callback that is running */
 };
 
-static void on_forgotten(
-	struct stream *stream, enum stream_event event, struct bytes data, void *owner)
-{
-	(void)stream;
-	(void)event;
-	(void)data;
-	(void)owner;
-}
-
 /* An orderly end: the exit hears close_notify. */
 static void let_go(struct flow_stream *f)
 {
@@ -41,9 +32,7 @@ static void let_go(struct flow_stream *f)
 	if (stream == NULL)
 		return;
 	f->stream = NULL;
-	stream_own(stream, on_forgotten, NULL);
-	stream_shutdown(stream);
-	stream_close(stream);
+	stream_leave(stream);
 	wire_frames_deinit(&f->frames);
 	f->is_blocked = false;
 }

@@ -63,29 +63,12 @@ static void finish(struct chain_probe *p, const struct chain_error *error)
 
 /* ---- over TCP ---- */
 
-static void on_forgotten(
-	struct stream *stream, enum stream_event event, struct bytes data, void *owner)
-{
-	(void)stream;
-	(void)event;
-	(void)data;
-	(void)owner;
-}
-
-/* An orderly end: a hop that answered ECHO lingers until it hears of it. */
-static void let_go(struct stream *stream)
-{
-	stream_own(stream, on_forgotten, NULL);
-	stream_shutdown(stream);
-	stream_close(stream);
-}
-
 static void on_session(struct stream *stream, const struct chain_error *error, void *owner)
 {
 	struct chain_probe *p = owner;
 	p->session = NULL;
 	if (stream != NULL)
-		let_go(stream);
+		stream_leave(stream); /* a hop that answered ECHO lingers until it hears of it */
 	finish(p, error);
 }
 

@@ -10,3 +10,10 @@ void stream_drop(struct stream *s)
 	stream_own(s, ignore, NULL);
 	stream_abort(s);
 }
+
+void stream_leave(struct stream *s)
+{
+	stream_own(s, ignore, NULL);
+	stream_shutdown(s);
+	stream_close(s);
+}

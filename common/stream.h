@@ -117,6 +117,8 @@ static inline void stream_abort(struct stream *s)
 /** stream_drop() - aborts and forgets: no event reaches anybody any more. For a stream without an
  * owner. */
 void stream_drop(struct stream *s);
+/** stream_leave() - the same in order: the peer hears an end, of records a close_notify. */
+void stream_leave(struct stream *s);
 
 /** stream_is_stalled() - whether the peer's host has acknowledged nothing for 20 s although bytes
  * are out and its window is open (docs/protocol.md 2.7.6). To be asked about once a second; cheap

@@ -6,9 +6,14 @@
 
 static void put_ascii(FILE *to, unsigned char c)
 {
-	if (c == '\n')
-		fputs("\\n", to);
-	else if (c < 0x20 || c == 0x7f)
+	static const unsigned char named[] = "b\bf\fn\nr\rt\t";
+	for (size_t i = 0; i + 1 < sizeof named; i += 2) {
+		if (c == named[i + 1]) {
+			fprintf(to, "\\%c", named[i]);
+			return;
+		}
+	}
+	if (c < 0x20 || c == 0x7f)
 		fprintf(to, "\\u%04x", c);
 	else
 		fprintf(to, c == '"' || c == '\\' ? "\\%c" : "%c", c);
