@@ -159,8 +159,6 @@ static void note_answers(struct chain_session *s, enum chain_open_step step, uin
 {
 	size_t n = n_answered(s, step);
 	uint64_t wall_us = loop_wall_us();
-	if (s->answers == NULL)
-		return;
 	for (size_t i = s->answers->n_answers; i < n; i++)
 		chain_answers_set(s->answers, i, chain_open_response(s->open, (unsigned)i + 1),
 			true, now_us, wall_us);
@@ -168,10 +166,11 @@ static void note_answers(struct chain_session *s, enum chain_open_step step, uin
 
 static void on_answer(struct chain_session *s, struct bytes data)
 {
-	uint64_t now_us = loop_clock_us();
+	uint64_t now_us = s->answers != NULL ? loop_clock_us() : 0;
 	enum chain_open_step step =
 		chain_open_feed(s->open, data, loop_wall_ms(), loop_now_ms(loop_of(s)));
-	note_answers(s, step, now_us);
+	if (s->answers != NULL)
+		note_answers(s, step, now_us);
 	switch (step) {
 	case CHAIN_OPEN_MORE:
 		await(s);
