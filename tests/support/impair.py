@@ -119,7 +119,11 @@ class Relay:
                 done.set()
 
         self.asked.append(run)
-        self.wake_write.send(b"x")
+        try:
+            self.wake_write.send(b"x")
+        except OSError:  # it was awake, did what ends it, and has gone
+            if not done.is_set():
+                raise
         if not done.wait(10) or not result:
             raise RuntimeError("the relay did not do it")
         return result[0]
