@@ -37,8 +37,8 @@ struct server {
 	struct access_worker worker; /* first: sessions lead back here */
 	struct access *access;
 	struct resolver *resolver;
-	struct chain_client **clients;    /* one per chain */
-	struct access_ingress *ingresses; /* one per listener */
+	struct chain_upstream **upstreams; /* of options->upstreams */
+	struct access_ingress *ingresses;  /* one per listener */
 	struct listener **listeners;
 	struct access_udp **udps;
 	bool is_draining;
@@ -83,16 +83,6 @@ static void close_listeners(struct server *server)
 	}
 }
 
-static struct chain_client *client_of(const struct server *server, const struct chain_spec *spec)
-{
-	const struct access_options *o = server->access->options;
-	for (size_t i = 0; i < o->n_chains; i++) {
-		if (o->chains[i] == spec)
-			return server->clients[i];
-	}
-	return NULL;
-}
-
 static void close_udps(struct server *server)
 {
 	for (size_t i = 0; i < server->access->options->n_listen; i++) {
@@ -105,7 +95,7 @@ static void close_udps(struct server *server)
 /* Opens what listener @i takes, at @at; *ret_port is the port of both. */
 static int open_at(struct server *server, size_t i, struct addr at, uint16_t *ret_port)
 {
-	const struct access_ingress *ingress = &server->ingresses[i];
+	struct access_ingress *ingress = &server->ingresses[i];
 	bool shares_port = server->access->options->n_workers > 1;
 	int error = 0;
 	if (ingress->options->transports & ACCESS_TCP) {
@@ -148,7 +138,8 @@ static int make_ingress(struct server *server, size_t i)
 	server->ingresses[i] = (struct access_ingress){
 		.worker = &server->worker,
 		.options = o,
-		.chain = client_of(server, o->chain),
+		.all = server->access->options,
+		.upstreams = server->upstreams,
 		.connections = &server->access->listeners[i].connections,
 		.sources = server->access->listeners[i].sources,
 	};
@@ -189,11 +180,11 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
 	};
-	server->clients = calloc(o->n_chains, sizeof(struct chain_client *));
+	server->upstreams = calloc(o->n_upstreams, sizeof(struct chain_upstream *));
 	server->ingresses = calloc(o->n_listen, sizeof *server->ingresses);
 	server->listeners = calloc(o->n_listen, sizeof(struct listener *));
 	server->udps = calloc(o->n_listen, sizeof(struct access_udp *));
-	if (server->clients == NULL || server->ingresses == NULL || server->listeners == NULL ||
+	if (server->upstreams == NULL || server->ingresses == NULL || server->listeners == NULL ||
 		server->udps == NULL)
 		return ERR_NOMEM;
 	int error = resolver_new(loop, o->dns_servers, &server->resolver);
@@ -203,8 +194,9 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		error = drain_new(loop, no_silence, on_drain_empty, server, &server->worker.drain);
 	if (error == 0)
 		error = udp_io_new(loop, &server->worker.io);
-	for (size_t i = 0; error == 0 && i < o->n_chains; i++)
-		error = chain_client_new(loop, server->resolver, o->chains[i], &server->clients[i]);
+	struct chain_upstream_options upstream = { .loop = loop, .resolver = server->resolver };
+	for (size_t i = 0; error == 0 && i < o->n_upstreams; i++)
+		error = chain_upstream_new(&upstream, o->upstreams[i], &server->upstreams[i]);
 	return error;
 }
 
@@ -215,15 +207,16 @@ static void finish(void *worker)
 		close_listeners(server);
 	if (server->udps != NULL)
 		close_udps(server);
-	for (size_t i = 0; server->clients != NULL && i < server->access->options->n_chains; i++)
-		chain_client_free(server->clients[i]);
+	for (size_t i = 0; server->upstreams != NULL && i < server->access->options->n_upstreams;
+		i++)
+		chain_upstream_free(server->upstreams[i]);
 	for (size_t i = 0; server->ingresses != NULL && i < server->access->options->n_listen; i++)
 		logins_free(server->ingresses[i].logins);
 	relay_group_free(server->worker.relays);
 	drain_free(server->worker.drain);
 	udp_io_free(server->worker.io);
 	resolver_free(server->resolver);
-	free(server->clients);
+	free(server->upstreams);
 	free(server->ingresses);
 	free(server->listeners);
 	free(server->udps);

@@ -5,7 +5,7 @@
  * Knows: options, quotas. Never knows: streams, datagrams.
  */
 #include "access/options.h"
-#include "chain/session.h"
+#include "chain/attempt.h"
 #include "common/drain.h"
 #include "common/quota.h"
 #include "common/relay.h"
@@ -29,15 +29,28 @@ struct access_worker {
 	void (*on_session_end)(struct access_worker *worker); /* of a connection or a flow */
 };
 
-/* One listener of one worker, with the limits all workers share. */
+/* One listener of one worker under one configuration, with the limits all workers share. Sessions
+ * and flows hold it: after a reload the old one lives as long as what it serves. */
 struct access_ingress {
 	struct access_worker *worker;
 	const struct access_listener *options;
-	struct chain_client *chain;
-	struct logins *logins; /* of a proxy with users; else NULL */
+	const struct access_options *all;  /* of the same configuration: rules, upstreams */
+	struct chain_upstream **upstreams; /* of all->upstreams, in their order */
+	struct logins *logins;             /* of a proxy with users; else NULL */
 	struct quota *connections;
 	struct source_quota *sources;
+	uint32_t n_held;
+	void (*on_unheld)(struct access_ingress *ingress); /* n_held is 0 again; or NULL */
 };
+void access_ingress_hold(struct access_ingress *ingress);
+void access_ingress_release(struct access_ingress *ingress);
+
+/** access_ingress_route() - where @query goes: by the first rule that matches, else by the
+ * listener's own. *ret_rule is that rule, or NULL. Return: NULL: it is blocked. */
+struct chain_upstream *access_ingress_route(const struct access_ingress *ingress,
+	const struct route_query *query, const struct route_rule **ret_rule);
+/** access_ingress_blocked() - the failure that says so. */
+struct chain_error access_ingress_blocked(const struct addr *target);
 
 /** access_ingress_serves() - whether @peer may use this listener; a refusal is logged. */
 NODISCARD bool access_ingress_serves(

@@ -124,7 +124,7 @@ static enum cli_exit add_hop(struct chain_spec *spec, const char *text, struct r
 	return CLI_OK;
 }
 
-/* A chain from --hop flags; *ret is freed by the caller in any case. */
+/* A chain from --hop flags; *ret is the caller's in any case. */
 static enum cli_exit make_chain(
 	const struct flags *flags, struct report *report, struct chain_spec **ret)
 {
@@ -151,14 +151,17 @@ static enum cli_exit make_chain(
 static enum cli_exit load_chain(
 	const struct flags *flags, struct access_options *o, struct report *report)
 {
-	o->chains = calloc(1, sizeof(struct chain_spec *));
-	if (o->chains == NULL)
-		return CLI_FAILED;
-	o->n_chains = 1;
+	struct chain_spec *spec = NULL;
+	enum cli_exit result = CLI_CONFIG;
 	if (flags->chain == NULL)
-		return make_chain(flags, report, &o->chains[0]);
-	o->chains[0] = read_chain_file(flags->chain, report);
-	return o->chains[0] != NULL ? CLI_OK : CLI_CONFIG;
+		result = make_chain(flags, report, &spec);
+	else if ((spec = read_chain_file(flags->chain, report)) != NULL)
+		result = CLI_OK;
+	if (result == CLI_OK && access_options_add_chain(
+					o, spec, spec->name != NULL ? spec->name : "chain") != NULL)
+		return CLI_OK;
+	chain_spec_free(spec);
+	return result == CLI_OK ? CLI_FAILED : result;
 }
 
 static enum cli_exit configure_from_flags(
@@ -172,7 +175,7 @@ static enum cli_exit configure_from_flags(
 		return CLI_FAILED;
 	for (size_t i = 0; i < flags->listen.n_words; i++) {
 		result = listen_flag_read(&cli, &flags->listener, flags->listen.words[i],
-			o->chains[0], report, &o->listen[o->n_listen++]);
+			o->upstreams[0], report, &o->listen[o->n_listen++]);
 		if (result != CLI_OK)
 			return result;
 	}
@@ -220,7 +223,7 @@ static void log_room(const struct access_options *o, const struct chain_spec *ch
 	size_t first, steady;
 	for (size_t i = 0; i < o->n_listen; i++) {
 		const struct access_listener *l = &o->listen[i];
-		if (l->chain != chain || (l->transports & ACCESS_UDP) == 0)
+		if (access_options_chain_of(l->use) != chain || (l->transports & ACCESS_UDP) == 0)
 			continue;
 		if (chain_datagram_mtu(chain, &l->to, &first, &steady) == 0)
 			LOG_NOTICE("udp chain_mtu_f=%zu chain_mtu_s=%zu chain=%s", first, steady,
@@ -235,7 +238,7 @@ static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
 	for (unsigned i = 0; i < n_ports; i++) {
 		const struct access_listener *l = &o->listen[i];
-		const struct chain_spec *chain = l->chain;
+		const struct chain_spec *chain = access_options_chain_of(l->use);
 		struct addr addr = l->addr;
 		const char *payload = chain->is_header_only ? "header-only" : "encrypted";
 		addr.port = ports[i];

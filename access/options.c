@@ -1,6 +1,7 @@
 #include "access/options.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void free_users(struct access_listener *listener)
 {
@@ -11,6 +12,50 @@ static void free_users(struct access_listener *listener)
 	free(listener->users);
 }
 
+struct chain_upstream_spec *access_options_add_chain(
+	struct access_options *options, struct chain_spec *chain, const char *name)
+{
+	struct chain_spec **chains =
+		reallocarray(options->chains, options->n_chains + 1, sizeof *chains);
+	if (chains == NULL)
+		return NULL;
+	options->chains = chains;
+	struct chain_upstream_spec **upstreams =
+		reallocarray(options->upstreams, options->n_upstreams + 1, sizeof *upstreams);
+	if (upstreams == NULL)
+		return NULL;
+	options->upstreams = upstreams;
+	struct chain_upstream_spec *upstream = calloc(1, sizeof *upstream);
+	if (upstream == NULL)
+		return NULL;
+	upstream->name = strdup(name);
+	upstream->members = calloc(1, sizeof *upstream->members);
+	if (upstream->name == NULL || upstream->members == NULL) {
+		chain_upstream_spec_free(upstream);
+		return NULL;
+	}
+	upstream->members[0].chain = chain;
+	upstream->n_members = 1;
+	options->chains[options->n_chains++] = chain;
+	options->upstreams[options->n_upstreams++] = upstream;
+	return upstream;
+}
+
+struct chain_upstream_spec *access_options_find(
+	const struct access_options *options, const char *name)
+{
+	for (size_t i = 0; i < options->n_upstreams; i++) {
+		if (strcmp(options->upstreams[i]->name, name) == 0)
+			return options->upstreams[i];
+	}
+	return NULL;
+}
+
+const struct chain_spec *access_options_chain_of(const struct chain_upstream_spec *upstream)
+{
+	return upstream->members[0].chain;
+}
+
 void access_options_deinit(struct access_options *options)
 {
 	for (size_t i = 0; i < options->n_listen; i++) {
@@ -18,8 +63,14 @@ void access_options_deinit(struct access_options *options)
 		netset_deinit(&options->listen[i].from);
 		free_users(&options->listen[i]);
 	}
+	for (size_t i = 0; i < options->n_rules; i++)
+		route_rule_deinit(&options->rules[i]);
+	for (size_t i = 0; i < options->n_upstreams; i++)
+		chain_upstream_spec_free(options->upstreams[i]);
 	for (size_t i = 0; i < options->n_chains; i++)
 		chain_spec_free(options->chains[i]);
+	free(options->rules);
+	free(options->upstreams);
 	free(options->listen);
 	free(options->chains);
 	free(options->dns_servers);

@@ -6,7 +6,8 @@
  */
 #include "access/greeting.h"
 #include "access/logins.h"
-#include "chain/spec.h"
+#include "access/route.h"
+#include "chain/upstream.h"
 #include "common/addr.h"
 #include "common/netset.h"
 
@@ -23,11 +24,12 @@ struct access_listener {
 	unsigned
 		protocols; /* GREETING_SOCKS | GREETING_HTTP: the client says where to; 0: to @to */
 	struct addr to;    /* target of every connection of a plain forward */
-	const struct chain_spec *chain; /* one of access_options.chains */
-	struct netset from;             /* sources served; empty = loopback and private */
-	bool is_open;                   /* any source, said explicitly */
-	bool needs_user;                /* of a proxy: only @users come in */
-	struct login *users;            /* owned */
+	const struct chain_upstream_spec *use; /* one of access_options.upstreams: what no rule
+						  sends elsewhere */
+	struct netset from;                    /* sources served; empty = loopback and private */
+	bool is_open;                          /* any source, said explicitly */
+	bool needs_user;                       /* of a proxy: only @users come in */
+	struct login *users;                   /* owned */
 	size_t n_users;
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
@@ -36,8 +38,13 @@ struct access_listener {
 struct access_options {
 	struct access_listener *listen; /* owned */
 	size_t n_listen;
-	struct chain_spec **chains; /* owned */
+	struct chain_spec **chains; /* owned; "direct" (no hops) is the last of them */
 	size_t n_chains;
+	/* Owned: one for each chain, in their order, then the groups. Names are unique. */
+	struct chain_upstream_spec **upstreams;
+	size_t n_upstreams;
+	struct route_rule *rules; /* owned; the first that matches wins */
+	size_t n_rules;
 	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	bool logs_connections;
@@ -50,6 +57,16 @@ struct access_options {
 		.logs_connections = true, .n_workers = 1, .drain_ms = 30000,                       \
 	}
 
+/** access_options_add_chain() - takes @chain, and adds the upstream of its name. Return: the
+ * upstream, or NULL without memory; @chain is then the caller's. */
+struct chain_upstream_spec *access_options_add_chain(
+	struct access_options *options, struct chain_spec *chain, const char *name);
+/** access_options_find() - the upstream @name, or NULL. */
+struct chain_upstream_spec *access_options_find(
+	const struct access_options *options, const char *name);
+/** access_options_chain_of() - the chain that speaks for an upstream where one is asked for: its
+ * first. */
+const struct chain_spec *access_options_chain_of(const struct chain_upstream_spec *upstream);
 void access_options_deinit(struct access_options *options);
 
 #endif

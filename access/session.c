@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #define LOG_MODULE "access"
@@ -42,10 +43,10 @@ static void on_client(
 
 struct access_session {
 	struct access_session *prev, *next;
-	const struct access_ingress *ingress;
+	struct access_ingress *ingress;
 	struct stream *client;
 	struct opening *opening;         /* of a proxy's client; NULL from RELAY on */
-	struct chain_session *chain;     /* only in CHAIN */
+	struct chain_attempt *chain;     /* only in CHAIN */
 	struct relay *relay;             /* only in RELAY */
 	struct udp_associate *associate; /* only in ASSOCIATE */
 	char *told;                      /* what the opening said, for the log; NULL until READY */
@@ -96,6 +97,7 @@ static void finish(struct access_session *s)
 	opening_free(s->opening);
 	access_charges_return(&s->charges);
 	DL_DELETE(worker->sessions, s);
+	access_ingress_release(s->ingress);
 	free(s->told);
 	free(s);
 	worker->on_session_end(worker);
@@ -105,7 +107,7 @@ static void finish(struct access_session *s)
 static void begin_closing(struct access_session *s)
 {
 	if (s->chain != NULL)
-		chain_session_cancel(s->chain);
+		chain_attempt_cancel(s->chain);
 	s->chain = NULL;
 	opening_free(s->opening);
 	s->opening = NULL;
@@ -246,11 +248,11 @@ static bool say_ready(struct access_session *s, struct stream *payload)
 	return is_ready;
 }
 
-static void on_chain(struct stream *payload, const struct chain_error *error, void *owner)
+static void on_chain(struct stream *payload, const struct chain_spec *way,
+	const struct chain_error *error, void *owner)
 {
 	struct access_session *s = owner;
-	struct relay_options options = { .idle_timeout_ms =
-						 s->ingress->options->chain->idle_timeout_ms };
+	struct relay_options options = { .idle_timeout_ms = way->idle_timeout_ms };
 	s->chain = NULL;
 	if (error != NULL) {
 		on_chain_failed(s, error);
@@ -265,10 +267,36 @@ static void on_chain(struct stream *payload, const struct chain_error *error, vo
 	end_early(s, "local");
 }
 
+/* What a client of a listener speaks, as rules name it. */
+static enum route_protocol protocol_of(const struct access_session *s)
+{
+	const struct greeting_request *request =
+		s->opening != NULL ? opening_request(s->opening) : NULL;
+	if (request == NULL)
+		return ROUTE_TCP;
+	return strncmp(request->protocol, "http", 4) == 0 ? ROUTE_HTTP : ROUTE_SOCKS;
+}
+
 static void start_chain(struct access_session *s, const struct addr *target)
 {
-	struct chain_session_options options = { .purpose = CHAIN_TO_TARGET, .target = target };
-	if (chain_session_start(s->ingress->chain, &options, on_chain, s, &s->chain) != 0)
+	const struct route_rule *rule;
+	struct route_query query = {
+		.target = target,
+		.source = &s->peer,
+		.user = s->opening != NULL ? opening_request(s->opening)->user : NULL,
+		.listener = s->ingress->options->name,
+		.protocol = protocol_of(s),
+	};
+	struct chain_attempt_options options = {
+		.purpose = CHAIN_TO_TARGET, .target = target, .source = &s->peer
+	};
+	struct chain_upstream *upstream = access_ingress_route(s->ingress, &query, &rule);
+	if (upstream == NULL) {
+		struct chain_error blocked = access_ingress_blocked(target);
+		on_chain_failed(s, &blocked);
+		return;
+	}
+	if (chain_attempt_start(upstream, &options, on_chain, s, &s->chain) != 0)
 		end_early(s, "local");
 }
 
@@ -281,7 +309,8 @@ static void start_associate(struct access_session *s)
 	union addr_sock local, bound;
 	if (!tcp_local(s->client, &local) ||
 		udp_associate_open(s->ingress, worker_of(s)->io, &local, &s->peer,
-			&opening_request(s->opening)->target, &s->associate) != 0) {
+			&opening_request(s->opening)->target, opening_request(s->opening)->user,
+			&s->associate) != 0) {
 		answer_failure(s, &no_socket);
 		return;
 	}
@@ -343,7 +372,7 @@ static void on_opened(enum opening_end end, void *owner)
 }
 
 void access_session_start(
-	const struct access_ingress *ingress, struct stream *client, const union addr_sock *peer)
+	struct access_ingress *ingress, struct stream *client, const union addr_sock *peer)
 {
 	struct access_worker *worker = ingress->worker;
 	if (!access_ingress_serves(ingress, peer)) {
@@ -356,6 +385,7 @@ void access_session_start(
 		return;
 	}
 	s->ingress = ingress;
+	access_ingress_hold(ingress);
 	s->client = client;
 	s->peer = *peer;
 	s->id = ++worker->n_accepted;

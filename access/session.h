@@ -18,7 +18,7 @@ struct access_session;
 
 /** access_session_start() - takes @client, just accepted from @peer at @ingress. */
 void access_session_start(
-	const struct access_ingress *ingress, struct stream *client, const union addr_sock *peer);
+	struct access_ingress *ingress, struct stream *client, const union addr_sock *peer);
 /** access_sessions_drain() - ends those that have not yet said a word of their greeting, and
  * associations as their flows become idle. */
 void access_sessions_drain(struct access_worker *worker);

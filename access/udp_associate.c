@@ -1,6 +1,7 @@
 #include "access/udp_associate.h"
 
 #include "access/flow_log.h"
+#include "access/flow_way.h"
 #include "access/socks_datagram.h"
 #include "access/udp_forward.h"
 #include "chain/wire_status.h"
@@ -20,7 +21,7 @@
 #define PORT_DNS 53
 
 struct udp_associate {
-	const struct access_ingress *ingress;
+	struct access_ingress *ingress; /* its session holds it */
 	struct udp_io *io;
 	struct udp *udp;
 	union addr_sock client; /* port 0 = not known yet */
@@ -32,13 +33,14 @@ struct udp_associate {
 	void *owner;
 	struct timer empty;
 	struct udp_associate_counters counters;
+	char *user; /* or NULL */
 };
 
 /* A flow to one target. */
 struct associated {
 	struct associated *prev, *next;
 	struct udp_associate *at;
-	struct chain_datagram *datagram; /* NULL = has failed, and its target stays quiet */
+	struct access_flow_way way; /* .datagram NULL = has failed, and its target stays quiet */
 	struct access_charges charges;
 	struct timer timer;
 	struct warm warm;
@@ -66,13 +68,12 @@ static struct access_flow_names names_of(const struct associated *f)
 /* What it holds beside its place in the list. */
 static void let_go(struct associated *f, const char *end)
 {
-	if (f->datagram == NULL)
+	if (f->way.datagram == NULL)
 		return;
 	struct access_flow_names names = names_of(f);
-	access_flow_log_end(&names, f->datagram, f->start_ms, end);
+	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
 	warm_remove(&f->at->hot, &f->warm);
-	chain_datagram_free(f->datagram);
-	f->datagram = NULL;
+	access_flow_way_close(&f->way);
 	access_charges_return(&f->charges);
 }
 
@@ -127,7 +128,7 @@ static void cool(struct warm *warm)
 {
 	struct associated *f =
 		(struct associated *)((char *)warm - offsetof(struct associated, warm));
-	chain_datagram_rest(f->datagram);
+	chain_datagram_rest(f->way.datagram);
 }
 
 static void use(struct associated *f)
@@ -188,6 +189,7 @@ static void on_fail(const struct chain_error *error, void *owner)
 	struct access_flow_names names = names_of(f);
 	f->at->counters.n_failed++;
 	access_flow_log_failure(&names, error);
+	access_flow_way_report(&f->way, error);
 	let_go(f, chain_error_slug(error));
 	f->used_ms = now_of(f->at);
 	start_idle(f, ACCESS_FLOW_FAILED_MS);
@@ -216,6 +218,13 @@ static struct associated *new_flow(struct udp_associate *at, const struct addr *
 	static const struct chain_datagram_ops ops = {
 		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
 	};
+	struct route_query query = {
+		.target = target,
+		.source = &at->client,
+		.user = at->user,
+		.listener = at->ingress->options->name,
+		.protocol = ROUTE_UDP,
+	};
 	if (at->on_empty != NULL)
 		return NULL;
 	make_room(at); /* before the charge: it may be what is missing */
@@ -226,8 +235,7 @@ static struct associated *new_flow(struct udp_associate *at, const struct addr *
 	f->target = *target;
 	f->start_ms = f->used_ms = now_of(at);
 	if (!access_charges_take(&f->charges, at->ingress, &at->client) ||
-		chain_datagram_new(at->ingress->chain, at->io, target, &ops, f, &f->datagram) !=
-			0) {
+		access_flow_way_open(&f->way, at->ingress, at->io, &query, &ops, f) != 0) {
 		access_charges_return(&f->charges);
 		free(f);
 		return NULL;
@@ -250,12 +258,12 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		at->counters.n_refused++;
 		return;
 	}
-	if (f->datagram == NULL) { /* no storm of new flows after a failure */
+	if (f->way.datagram == NULL) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
 	use(f);
-	switch (chain_datagram_send(f->datagram, data)) {
+	switch (chain_datagram_send(f->way.datagram, data)) {
 	case FLOW_CLIENT_SENT:
 		at->counters.n_up++;
 		at->counters.n_up_bytes += data.len;
@@ -324,9 +332,9 @@ static uint16_t believed_port(const union addr_sock *client, const struct addr *
 	return addr_sock_is_equal(&said, &expected) ? hint->port : 0;
 }
 
-int udp_associate_open(const struct access_ingress *ingress, struct udp_io *io,
+int udp_associate_open(struct access_ingress *ingress, struct udp_io *io,
 	const union addr_sock *local, const union addr_sock *client, const struct addr *hint,
-	struct udp_associate **ret)
+	const char *user, struct udp_associate **ret)
 {
 	static const struct udp_ops ops = { .on_packet = on_packet, .on_error = on_error };
 	struct addr bind;
@@ -334,6 +342,11 @@ int udp_associate_open(const struct access_ingress *ingress, struct udp_io *io,
 	struct udp_associate *at = calloc(1, sizeof *at);
 	if (at == NULL)
 		return ERR_NOMEM;
+	at->user = user != NULL ? strdup(user) : NULL;
+	if (user != NULL && at->user == NULL) {
+		free(at);
+		return ERR_NOMEM;
+	}
 	at->ingress = ingress;
 	at->io = io;
 	at->client = *client;
@@ -345,6 +358,7 @@ int udp_associate_open(const struct access_ingress *ingress, struct udp_io *io,
 	addr_from_sock(&at->bound, &bind);
 	int error = udp_open(io, &options, &ops, at, &at->udp);
 	if (error != 0) {
+		free(at->user);
 		free(at);
 		return error;
 	}
@@ -366,6 +380,7 @@ void udp_associate_close(struct udp_associate *associate)
 	loop_timer_stop(worker_of(associate)->loop, &associate->empty);
 	warm_list_deinit(&associate->hot);
 	udp_close(associate->udp);
+	free(associate->user);
 	free(associate);
 }
 

@@ -29,12 +29,13 @@ struct udp_associate;
  * on. @hint: what the request named, or NULL: fixes the port at once if it has one and its address
  * is the client's, or is unspecified and the client is this host. (Many clients name the target
  * there, and behind NAT nobody knows his port.)
+ * @user: who was let in, for the rules; copied; or NULL.
  * No callback is ever made but @on_empty of drain.
  * Return: 0, ERR_NOMEM, -errno.
  */
-NODISCARD int udp_associate_open(const struct access_ingress *ingress, struct udp_io *io,
+NODISCARD int udp_associate_open(struct access_ingress *ingress, struct udp_io *io,
 	const union addr_sock *local, const union addr_sock *client, const struct addr *hint,
-	struct udp_associate **ret);
+	const char *user, struct udp_associate **ret);
 void udp_associate_close(struct udp_associate *associate); /* ends all flows. NULL ok */
 /** udp_associate_bound() - what the client is told. */
 void udp_associate_bound(const struct udp_associate *associate, union addr_sock *ret);

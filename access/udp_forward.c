@@ -1,6 +1,7 @@
 #include "access/udp_forward.h"
 
 #include "access/flow_log.h"
+#include "access/flow_way.h"
 #include "chain/wire_status.h"
 #include "common/flow.h"
 #include "common/loop.h"
@@ -19,7 +20,7 @@
 #define PORT_DNS    53
 
 struct access_udp {
-	const struct access_ingress *ingress;
+	struct access_ingress *ingress; /* of new flows */
 	struct udp_io *io;
 	struct udp *udp;
 	struct flow_table *table;
@@ -34,7 +35,7 @@ struct udp_flow {
 	struct flow flow; /* first */
 	struct flow_name name;
 	struct access_udp *at;
-	struct chain_datagram *datagram; /* NULL = has failed, and keeps its client quiet */
+	struct access_flow_way way; /* .datagram NULL = has failed, and keeps its client quiet */
 	struct access_charges charges;
 	union addr_sock client, local;
 	uint64_t start_ms;
@@ -77,20 +78,19 @@ static void on_timer(struct timer *timer)
 
 static struct access_flow_names names_of(const struct udp_flow *f)
 {
-	const struct access_ingress *in = f->at->ingress;
+	const struct access_ingress *in = f->way.ingress;
 	return (struct access_flow_names){ in->worker, &f->client, &in->options->to, f->id };
 }
 
 /* What it holds beside its place in the table. */
 static void let_go(struct udp_flow *f, const char *end)
 {
-	if (f->datagram == NULL)
+	if (f->way.datagram == NULL)
 		return;
 	struct access_flow_names names = names_of(f);
-	access_flow_log_end(&names, f->datagram, f->start_ms, end);
+	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
 	warm_remove(&f->at->hot, &f->warm);
-	chain_datagram_free(f->datagram);
-	f->datagram = NULL;
+	access_flow_way_close(&f->way);
 	access_charges_return(&f->charges);
 }
 
@@ -123,7 +123,7 @@ static bool tell_client(const struct udp_flow *f)
 static void cool(struct warm *warm)
 {
 	struct udp_flow *f = (struct udp_flow *)((char *)warm - offsetof(struct udp_flow, warm));
-	chain_datagram_rest(f->datagram);
+	chain_datagram_rest(f->way.datagram);
 }
 
 static void use(struct udp_flow *f)
@@ -138,10 +138,11 @@ static void deliver(struct bytes data, void *owner)
 	struct access_udp *at = f->at;
 	if (!f->is_answered) {
 		f->is_answered = true;
+		access_flow_way_report(&f->way, NULL);
 		flow_confirm(at->table, &f->flow);
 		flow_set_idle(at->table, &f->flow,
-			at->ingress->options->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS
-								  : ACCESS_FLOW_IDLE_MS,
+			f->way.ingress->options->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS
+								     : ACCESS_FLOW_IDLE_MS,
 			now_of(at));
 		arm(at);
 	}
@@ -153,7 +154,7 @@ static void on_status(uint8_t status, void *owner)
 {
 	struct udp_flow *f = owner;
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
-	const struct access_ingress *in = f->at->ingress;
+	const struct access_ingress *in = f->way.ingress;
 	bool is_told = status != STATUS_MSGSIZE && tell_client(f);
 	f->at->counters.n_unreachable++;
 	LOG_LIMITED(status == STATUS_MSGSIZE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
@@ -170,6 +171,7 @@ static void on_fail(const struct chain_error *error, void *owner)
 	struct access_flow_names names = names_of(f);
 	at->counters.n_failed++;
 	access_flow_log_failure(&names, error);
+	access_flow_way_report(&f->way, error);
 	(void)tell_client(f);
 	let_go(f, chain_error_slug(error));
 	flow_set_idle(at->table, &f->flow, ACCESS_FLOW_FAILED_MS, now_of(at));
@@ -198,8 +200,14 @@ static int start_chain(struct udp_flow *f)
 	static const struct chain_datagram_ops ops = {
 		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
 	};
-	const struct access_ingress *in = f->at->ingress;
-	return chain_datagram_new(in->chain, f->at->io, &in->options->to, &ops, f, &f->datagram);
+	struct access_ingress *in = f->at->ingress;
+	struct route_query query = {
+		.target = &in->options->to,
+		.source = &f->client,
+		.listener = in->options->name,
+		.protocol = ROUTE_UDP,
+	};
+	return access_flow_way_open(&f->way, in, f->at->io, &query, &ops, f);
 }
 
 /* Lists @f under its client's name and starts its way through the chain. Nothing stays on failure.
@@ -259,12 +267,12 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 	}
 	f->local = *packet->local;
 	f->sent_len = (uint16_t)packet->len;
-	if (f->datagram == NULL) { /* no storm of new flows after a failure */
+	if (f->way.datagram == NULL) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
 	use(f);
-	if (chain_datagram_send(f->datagram, bytes_of(packet->data, packet->len)) !=
+	if (chain_datagram_send(f->way.datagram, bytes_of(packet->data, packet->len)) !=
 		FLOW_CLIENT_SENT)
 		at->counters.n_dropped++;
 }
@@ -278,7 +286,7 @@ static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
 	LOG_DEBUG("udp listener error=%s", err_name(error));
 }
 
-int access_udp_open(const struct access_ingress *ingress, struct udp_io *io, const struct addr *at,
+int access_udp_open(struct access_ingress *ingress, struct udp_io *io, const struct addr *at,
 	bool shares_port, struct access_udp **ret)
 {
 	static const struct udp_ops ops = { .on_packet = on_packet, .on_error = on_error };

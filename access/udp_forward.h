@@ -17,7 +17,7 @@
 
 struct access_udp;
 /** access_udp_open() - listens on @at for @ingress (borrowed). Return: 0, -errno. */
-NODISCARD int access_udp_open(const struct access_ingress *ingress, struct udp_io *io,
+NODISCARD int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
 	const struct addr *at, bool shares_port, struct access_udp **ret);
 uint16_t access_udp_port(const struct access_udp *udp);
 /** access_udp_drain() - no new flows, and the old ones end when they are idle for

@@ -24,17 +24,60 @@ enum chain_udp {
 	CHAIN_UDP_STREAM,
 };
 
+/* What stands at a step of a chain. */
+enum chain_step {
+	CHAIN_STEP_HOP,
+	CHAIN_STEP_SOCKS5, /* somebody else's proxy: no key, nothing of ours is sealed for it */
+	CHAIN_STEP_HTTP,   /* the same, by CONNECT */
+};
+
+#define CHAIN_WEIGHT_MAX 1000
+#define CHAIN_POOL_MAX   64 /* warm connections to one hop */
+#define CHAIN_LOGIN_MAX  255
+
 struct chain_hop {
-	char *name; /* or NULL; owned */
-	struct addr addr;
-	struct wire_key *key; /* owned */
+	char *name;       /* or NULL; owned */
+	struct addr addr; /* with is_srv: a name, and port 0 */
+	bool is_srv;      /* addr.name is that of SRV records (RFC 2782) */
+	enum chain_step step;
+	struct wire_key *key; /* of HOP; owned */
 	enum chain_cipher cipher;
+	char *user, *password; /* of the others, or NULL; at most CHAIN_LOGIN_MAX bytes; owned */
+	uint32_t weight;       /* 1..CHAIN_WEIGHT_MAX: among its group; 0 = 1 */
+	uint32_t n_warm;       /* "pool": idle connections kept ready, steered as far as this hop */
+};
+
+/* How one of several is chosen. */
+enum chain_strategy {
+	CHAIN_FIRST, /* the first that lives */
+	CHAIN_ROUND_ROBIN,
+	CHAIN_RANDOM,
+	CHAIN_LOWEST_RTT,
+	CHAIN_HASH_SOURCE, /* the same source, the same candidate, as long as it lives */
+	CHAIN_HASH_TARGET,
+};
+#define CHAIN_MAX_FAILS      3 /* default: failures in a row until one is put aside */
+#define CHAIN_RETRY_AFTER_MS 30000
+#define CHAIN_CANDIDATES_MAX 64
+
+/* Several hops for one position ("any"). */
+struct chain_group {
+	enum chain_strategy strategy;
+	uint32_t max_fails, retry_after_ms;
+	struct chain_hop *hops; /* 1..CHAIN_CANDIDATES_MAX; owned */
+	size_t n_hops;
 };
 
 struct chain_spec {
-	char *name;             /* or NULL; owned */
-	struct chain_hop *hops; /* 1..CHAIN_HOPS_MAX; owned */
+	char *name; /* or NULL; owned */
+	/* 0..CHAIN_HOPS_MAX; none: "direct", which a chain file cannot say. The array is owned. Of
+	 * a position with a group this is its first candidate, whose members are the group's: so a
+	 * spec is always one complete chain for those who do not choose. */
+	struct chain_hop *hops;
 	size_t n_hops;
+	struct chain_group **groups; /* NULL: no position has one; else n_hops, NULL where there is
+					none; owned */
+	bool is_way; /* made by chain_spec_way(): all members of its hops are another spec's */
 	bool is_header_only; /* "payload": "header-only" on the last hop: no end-to-end encryption
 			      */
 	uint32_t connect_timeout_ms;   /* to the first hop; also each hop's budget for resolve +
@@ -58,8 +101,18 @@ struct chain_spec {
 
 /** chain_spec_free() - frees what it owns and @spec itself. NULL ok. */
 void chain_spec_free(struct chain_spec *spec);
+/** chain_spec_way() - the chain without groups that takes candidate @choice[i] at position i (0
+ * where there is no group). Borrows everything but its arrays from @spec, which must outlive it.
+ * Return: NULL without memory. */
+struct chain_spec *chain_spec_way(const struct chain_spec *spec, const uint8_t *choice);
+/** chain_spec_is_equal() - whether both would lead the same way in the same manner: all that
+ * decides anything is compared, keys too. */
+bool chain_spec_is_equal(const struct chain_spec *a, const struct chain_spec *b);
+/** chain_spec_has_groups() */
+bool chain_spec_has_groups(const struct chain_spec *spec);
 /** chain_spec_check() - 1..16 hops, each with address and key, no two equal user keys.
- * Return: 0, or the 1-based position of the first hop that is wrong, with *ret_reason (static). */
+ * Candidates of groups are checked as well. Return: 0, or the 1-based position of the first hop
+ * that is wrong, with *ret_reason (static). */
 size_t chain_spec_check(const struct chain_spec *spec, const char **ret_reason);
 
 #endif

@@ -77,8 +77,9 @@ static bool choose_target(const struct cli *cli, const struct listen_flags *flag
 			       text);
 	if (flags->to != NULL)
 		return read_to(cli, flags->to, l);
-	if (l->chain->has_target) {
-		l->to = l->chain->target;
+	const struct chain_spec *chain = access_options_chain_of(l->use);
+	if (chain->has_target) {
+		l->to = chain->target;
 		return true;
 	}
 	if (scheme != &no_scheme)
@@ -102,14 +103,14 @@ static void check_open(const char *text, const struct access_listener *l, struct
 }
 
 enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags *flags,
-	const char *text, const struct chain_spec *chain, struct report *report,
+	const char *text, const struct chain_upstream_spec *use, struct report *report,
 	struct access_listener *ret)
 {
 	char why[ADDRESS_WHY_MAX];
 	const struct scheme *scheme = find_scheme(cli, text);
 	if (scheme == NULL)
 		return CLI_USAGE;
-	ret->chain = chain;
+	ret->use = use;
 	ret->is_open = flags->is_open;
 	if (!address_parse(text + strlen(scheme->text), ADDRESS_LISTEN, &ret->addr, why)) {
 		cli_wrong(cli, "--listen: %s", why);

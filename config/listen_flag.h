@@ -15,14 +15,13 @@ struct listen_flags {
 };
 
 /**
- * listen_flag_read() - fills *ret, which is zeroed, from @text = "[SCHEME://]ADDR"; @chain is where
- * it leads. A plain forward where there is a target, in @flags or in @chain; else a proxy: one of
- * the scheme's protocol, or of all.
- * Return: CLI_OK (with errors in @report: CLI_CONFIG is due), CLI_CONFIG with errors in @report,
- * CLI_USAGE after cli_wrong().
+ * listen_flag_read() - fills *ret, which is zeroed, from @text = "[SCHEME://]ADDR"; @use is where
+ * it leads. A plain forward where there is a target, in @flags or in its first chain; else a proxy:
+ * one of the scheme's protocol, or of all. Return: CLI_OK (with errors in @report: CLI_CONFIG is
+ * due), CLI_CONFIG with errors in @report, CLI_USAGE after cli_wrong().
  */
 NODISCARD enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags *flags,
-	const char *text, const struct chain_spec *chain, struct report *report,
+	const char *text, const struct chain_upstream_spec *use, struct report *report,
 	struct access_listener *ret);
 /** listen_flag_proxy_name() - "auto", "socks5", "http" for access_listener.protocols. Static. */
 const char *listen_flag_proxy_name(unsigned protocols);

@@ -6,6 +6,7 @@
 #include "common/tcp.h"
 #include "hop/session.h"
 #include "tests/support/failing.h"
+#include "tests/support/one_upstream.h"
 #include "tests/support/streams.h"
 
 #include <criterion/criterion.h>
@@ -29,6 +30,7 @@ struct world {
 	struct access_listener listener_options;
 	struct access_worker access;
 	struct access_ingress ingress;
+	struct one_upstream one;
 	struct chain_spec spec;
 	struct chain_hop spec_hop;
 	struct listener *hop_listener, *access_listener, *origin_listener;
@@ -155,7 +157,6 @@ static void set_up(struct world *w)
 	};
 	w->listener_options.to = w->spec_hop.addr;
 	w->listener_options.to.port = listener_port(w->origin_listener);
-	w->listener_options.chain = &w->spec;
 	w->access_options = (struct access_options)ACCESS_OPTIONS_DEFAULT;
 	w->access = (struct access_worker){ .loop = w->loop,
 		.options = &w->access_options,
@@ -171,7 +172,10 @@ static void set_up(struct world *w)
 		.options = &w->listener_options,
 		.connections = &w->ingress_connections,
 		.sources = w->sources };
-	cr_assert_eq(chain_client_new(w->loop, NULL, &w->spec, &w->ingress.chain), 0);
+	one_upstream_open(
+		&w->one, w->loop, NULL, &w->spec, &w->access_options, &w->listener_options);
+	w->ingress.all = &w->access_options;
+	w->ingress.upstreams = w->one.upstreams;
 }
 
 /* The listener is a proxy, and its clients ask for the origin by SOCKS5. */
@@ -210,7 +214,7 @@ static void tear_down(struct world *w)
 	listener_close(w->access_listener);
 	listener_close(w->origin_listener);
 	loop_run_until(w->loop, &never, 50);
-	chain_client_free(w->ingress.chain);
+	one_upstream_close(&w->one);
 	relay_group_free(w->access.relays);
 	drain_free(w->access.drain);
 	udp_io_free(w->access.io);

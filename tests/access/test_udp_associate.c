@@ -6,6 +6,7 @@
 #include "tests/common/name_server.h"
 #include "tests/support/failing.h"
 #include "tests/support/hops.h"
+#include "tests/support/one_upstream.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct world {
 	struct access_listener listener;
 	struct access_worker worker;
 	struct access_ingress ingress;
+	struct one_upstream one;
 	struct name_server server;
 	struct udp *origin; /* of every address of this host */
 	struct client client, other;
@@ -128,14 +130,16 @@ static int associate(struct world *w)
 		map(&local);
 		map(&peer);
 	}
-	return udp_associate_open(&w->ingress, w->hops.io, &local, &peer, &w->hint, &w->associate);
+	return udp_associate_open(
+		&w->ingress, w->hops.io, &local, &peer, &w->hint, NULL, &w->associate);
 }
 
 static void set_up_access(struct world *w)
 {
-	w->listener.chain = &w->hops.spec;
 	w->options = (struct access_options)ACCESS_OPTIONS_DEFAULT;
 	cr_assert_eq(source_quota_new(0, &w->sources), 0);
+	one_upstream_open(
+		&w->one, w->hops.loop, w->hops.resolver, &w->hops.spec, &w->options, &w->listener);
 	w->worker = (struct access_worker){ .loop = w->hops.loop,
 		.options = &w->options,
 		.connections = &w->connections,
@@ -143,7 +147,8 @@ static void set_up_access(struct world *w)
 		.on_session_end = on_session_end };
 	w->ingress = (struct access_ingress){ .worker = &w->worker,
 		.options = &w->listener,
-		.chain = w->hops.client,
+		.all = &w->options,
+		.upstreams = w->one.upstreams,
 		.connections = &w->listener_connections,
 		.sources = w->sources };
 }
@@ -181,6 +186,7 @@ static void tear_down(struct world *w)
 	name_server_close(&w->server);
 	hops_turn(&w->hops, 20);
 	source_quota_free(w->sources);
+	one_upstream_close(&w->one);
 	hops_close(&w->hops);
 }
 

@@ -6,6 +6,7 @@
 #include "common/replay.h"
 #include "hop/datagram.h"
 #include "tests/support/failing.h"
+#include "tests/support/one_upstream.h"
 
 #include <criterion/criterion.h>
 
@@ -28,6 +29,7 @@ struct world {
 	struct access_listener listener;
 	struct access_worker worker;
 	struct access_ingress ingress;
+	struct one_upstream one;
 	struct chain_spec spec;
 	struct chain_hop spec_hop;
 	struct access_udp *udp;
@@ -146,7 +148,6 @@ static void set_up_access(struct world *w, uint16_t hop_port)
 	w->listener.transports = ACCESS_UDP;
 	w->listener.to = w->spec_hop.addr;
 	w->listener.to.port = udp_port(w->origin);
-	w->listener.chain = &w->spec;
 	w->access_options = (struct access_options)ACCESS_OPTIONS_DEFAULT;
 	w->worker = (struct access_worker){ .loop = w->loop,
 		.options = &w->access_options,
@@ -157,7 +158,9 @@ static void set_up_access(struct world *w, uint16_t hop_port)
 		.options = &w->listener,
 		.connections = &w->listener_connections,
 		.sources = w->sources };
-	cr_assert_eq(chain_client_new(w->loop, NULL, &w->spec, &w->ingress.chain), 0);
+	one_upstream_open(&w->one, w->loop, NULL, &w->spec, &w->access_options, &w->listener);
+	w->ingress.all = &w->access_options;
+	w->ingress.upstreams = w->one.upstreams;
 	cr_assert_eq(addr_parse_listen("127.0.0.1:0", &at), ADDR_OK);
 	cr_assert_eq(access_udp_open(&w->ingress, w->io, &at, false, &w->udp), 0);
 	w->client = open_client(w);
@@ -188,7 +191,7 @@ static void tear_down(struct world *w)
 	udp_close(w->origin);
 	drain_stop(w->hop.drain);
 	loop_run_until(w->loop, &never, 20);
-	chain_client_free(w->ingress.chain);
+	one_upstream_close(&w->one);
 	relay_group_free(w->hop.relays);
 	drain_free(w->hop.drain);
 	hop_worker_forget(&w->hop);

@@ -92,14 +92,16 @@ static void *run_access(void *arg)
 {
 	struct server *s = arg;
 	struct access_options options = ACCESS_OPTIONS_DEFAULT;
-	struct access_listener listener = {
-		.transports = ACCESS_TCP, .to = s->target, .chain = s->chain
-	};
+	struct access_listener listener = { .transports = ACCESS_TCP, .to = s->target };
 	CHECK(addr_parse_listen("127.0.0.1:0", &listener.addr) == ADDR_OK);
 	options.listen = &listener;
 	options.n_listen = 1;
-	options.chains = &s->chain;
-	options.n_chains = 1;
+	struct chain_member member = { .chain = s->chain };
+	struct chain_upstream_spec upstream = { .members = &member, .n_members = 1 };
+	struct chain_upstream_spec *upstreams[] = { &upstream };
+	listener.use = &upstream;
+	options.upstreams = upstreams;
+	options.n_upstreams = 1;
 	options.n_workers = 2;
 	s->result = access_run(&options, on_ready, s, NULL);
 	return NULL;

@@ -309,9 +309,9 @@ Test(load, access_takes_targets_and_chains_from_where_they_are)
 		false, &o, &text);
 	cr_assert(is_good, "%s", text);
 	cr_expect_eq(o.n_chains, 2);
-	cr_expect_eq(o.listen[0].chain, o.chains[0]);
+	cr_expect_eq(o.listen[0].use, o.upstreams[0]);
 	cr_expect_eq(o.listen[0].to.port, 22);
-	cr_expect_eq(o.listen[1].chain, o.chains[1]);
+	cr_expect_eq(o.listen[1].use, o.upstreams[1]);
 	cr_expect_eq(o.listen[0].transports, ACCESS_TCP | ACCESS_UDP, "no type: both");
 	cr_expect_eq(o.listen[1].transports, ACCESS_TCP);
 	cr_expect_eq(o.listen[2].transports, ACCESS_UDP);

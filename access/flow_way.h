@@ -1,0 +1,27 @@
+#ifndef ACCESS_FLOW_WAY_H
+#define ACCESS_FLOW_WAY_H
+/*
+ * Does: where one UDP flow of a client goes: asks the rules, takes a way, sends over it, and tells
+ * the way's health how it went. Knows: ingresses, ways, datagrams through a chain. Never knows:
+ * clients' sockets, tables of flows.
+ */
+#include "access/ingress.h"
+#include "chain/datagram.h"
+
+/* Embedded in a flow; zeroed = none. */
+struct access_flow_way {
+	struct access_ingress *ingress; /* held */
+	struct chain_way *way;
+	struct chain_datagram *datagram;
+	bool is_reported;
+};
+/** access_flow_way_open() - @query->protocol is ROUTE_UDP. Return: 0, ERR_NOMEM, ERR_DENIED: a rule
+ * blocks it, which is logged. */
+NODISCARD int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingress,
+	struct udp_io *io, const struct route_query *query, const struct chain_datagram_ops *ops,
+	void *owner);
+/** access_flow_way_report() - @error NULL: an answer came. The first report counts. */
+void access_flow_way_report(struct access_flow_way *f, const struct chain_error *error);
+void access_flow_way_close(struct access_flow_way *f); /* idempotent */
+
+#endif

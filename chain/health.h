@@ -1,0 +1,45 @@
+#ifndef CHAIN_HEALTH_H
+#define CHAIN_HEALTH_H
+/*
+ * Does: what is known of hops and chains that can stand for each other: do they live, how far are
+ * they. Knows: numbers and a lock. Never knows: specs, loops. Shared by all workers.
+ */
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct chain_health;       /* the table */
+struct chain_health_entry; /* one candidate */
+
+NODISCARD int chain_health_new(struct chain_health **ret);
+void chain_health_free(struct chain_health *health); /* after its entries were put back. NULL ok */
+/** chain_health_get() - the entry of @identity (any bytes), made if it is new; held until put, and
+ * the same for all who ask meanwhile, and for 10 minutes after. Return: NULL without memory. */
+struct chain_health_entry *chain_health_get(
+	struct chain_health *health, const void *identity, size_t len);
+void chain_health_put(struct chain_health_entry *entry); /* NULL ok */
+
+struct chain_health_state {
+	uint32_t rtt_us;         /* smoothed; 0 = unknown */
+	uint32_t loss_per_mille; /* of the last 64 tries */
+	uint64_t n_ok, n_failed; /* all tries */
+	uint32_t n_failed_in_row;
+	bool is_aside;       /* put aside, after max_fails in a row */
+	uint64_t back_ms;    /* loop_now_ms() when it is tried again; 0 = not aside */
+	char last_error[32]; /* a slug; "" = none yet */
+	uint64_t last_error_ms;
+	uint64_t last_ok_ms;
+};
+/** chain_health_ok() - @rtt_us 0: not measured. A candidate that was aside is back. */
+void chain_health_ok(struct chain_health_entry *entry, uint32_t rtt_us, uint64_t now_ms);
+/** chain_health_failed() - after @max_fails in a row it is aside for @retry_after_ms, twice that
+ * the next time, at most 16 times as long (with a spread of a fifth, so that workers and machines
+ * do not come back as one). */
+void chain_health_failed(struct chain_health_entry *entry, const char *slug, uint32_t max_fails,
+	uint32_t retry_after_ms, uint64_t now_ms);
+/** chain_health_read() - a copy. */
+void chain_health_read(const struct chain_health_entry *entry, struct chain_health_state *ret);
+
+#endif
