@@ -290,7 +290,7 @@ int chain_error_exit_code(const struct chain_error *error)
 	switch (error->stage) {
 	case CHAIN_RESOLVE:
 	case CHAIN_DIAL:
-		return 5;
+		return error->n_hops == 0 ? 8 : 5;
 	case CHAIN_ANSWER:
 		return 7;
 	case CHAIN_STATUS:

@@ -21,7 +21,7 @@ enum chain_stage {
 
 struct chain_error {
 	uint8_t hop; /* 1..n: the hop that failed or did not answer; 0: the target's name failed to
-			resolve here */
+			resolve here, or, of a chain without hops, the target to be dialled */
 	uint8_t n_hops;
 	enum chain_stage stage;
 	bool is_udp; /* ANSWER: over datagrams, where nobody is connected and what is lost is

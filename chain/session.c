@@ -104,6 +104,15 @@ static void warn_of_skew(const struct chain_session *s)
 	}
 }
 
+static void succeed(struct chain_session *s, struct stream *payload)
+{
+	chain_session_fn *on_done = s->on_done;
+	void *owner = s->owner;
+	s->stream = NULL;
+	end(s);
+	on_done(payload, NULL, owner);
+}
+
 /* Every hop said OK. */
 static void hand_over(struct chain_session *s)
 {
@@ -124,11 +133,7 @@ static void hand_over(struct chain_session *s)
 			return;
 		}
 	}
-	chain_session_fn *on_done = s->on_done;
-	void *owner = s->owner;
-	s->stream = NULL;
-	end(s);
-	on_done(payload, NULL, owner);
+	succeed(s, payload);
 }
 
 static void on_late(struct timer *timer)
@@ -259,6 +264,12 @@ static bool is_local(int code)
 	return code == -EMFILE || code == -ENFILE || code == ERR_NOMEM || code == -ENOBUFS;
 }
 
+/* What is dialled here: hop 1, or the target where there is none. */
+static const struct addr *first_address(const struct chain_session *s)
+{
+	return s->n_hops > 0 ? &spec_of(s)->hops[0].addr : &s->target;
+}
+
 /* No address was tried: the name is what failed. */
 static void fail_dial(struct chain_session *s, const struct dial_result *result)
 {
@@ -267,10 +278,10 @@ static void fail_dial(struct chain_session *s, const struct dial_result *result)
 		return;
 	}
 	struct chain_error error = {
-		.hop = 1,
+		.hop = s->n_hops > 0 ? 1 : 0,
 		.stage = result->n_tries == 0 ? CHAIN_RESOLVE : CHAIN_DIAL,
 		.code = result->is_resolving ? ERR_DNS_TIMEOUT : result->error,
-		.address = spec_of(s)->hops[0].addr,
+		.address = *first_address(s),
 	};
 	fail(s, &error);
 }
@@ -285,6 +296,10 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		return;
 	}
 	s->stream = result->stream;
+	if (s->n_hops == 0) {
+		succeed(s, s->stream);
+		return;
+	}
 	stream_own(s->stream, on_event, s);
 	int error = seal_headers(s);
 	if (error != 0) {
@@ -304,9 +319,9 @@ static int dial_first(struct chain_session *s)
 		.loop = loop_of(s),
 		.resolver = chain_client_resolver(s->client),
 		.timeout_ms = left_ms(s, loop_now_ms(loop_of(s)), spec_of(s)->connect_timeout_ms),
-		.speaks_first = true,
+		.speaks_first = s->n_hops > 0,
 	};
-	return dial_start(&options, &spec_of(s)->hops[0].addr, on_dialled, s, &s->dial);
+	return dial_start(&options, first_address(s), on_dialled, s, &s->dial);
 }
 
 static void on_target_resolved(int error, const union addr_sock *addresses, size_t n, void *owner)
@@ -334,6 +349,8 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 	chain_session_fn *on_done, void *owner, struct chain_session **ret)
 {
 	int error;
+	if (chain_client_spec(client)->n_hops == 0 && options->purpose != CHAIN_TO_TARGET)
+		return ERR_INVAL;
 	struct chain_session *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return ERR_NOMEM;
@@ -350,7 +367,7 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 	s->start_ms = loop_now_ms(loop_of(s));
 	s->on_done = on_done;
 	s->owner = owner;
-	if (spec_of(s)->resolves_locally && s->target.kind == ADDR_NAME &&
+	if (s->n_hops > 0 && spec_of(s)->resolves_locally && s->target.kind == ADDR_NAME &&
 		chain_client_resolver(client) != NULL)
 		error = resolve_start(chain_client_resolver(client), s->target.name,
 			left_ms(s, s->start_ms, spec_of(s)->connect_timeout_ms), on_target_resolved,

@@ -2,7 +2,8 @@
 #define CHAIN_SESSION_H
 /*
  * Does: one connection through a chain: dials hop 1, drives open.h over the stream, hands over the
- * payload stream. Knows: streams, deadlines. Never knows: SOCKS, HTTP, JSON.
+ * payload stream. A chain without hops is the direct way: the target is dialled here. Knows:
+ * streams, deadlines. Never knows: SOCKS, HTTP, JSON.
  */
 #include "chain/answers.h"
 #include "chain/client.h"
@@ -30,8 +31,8 @@ struct chain_session_options {
 /** chain_session_fn - exactly one of @stream (payload, the callee's; reading is stopped) and @error
  * is set; the session is gone when it returns. */
 typedef void chain_session_fn(struct stream *stream, const struct chain_error *error, void *owner);
-/** chain_session_start() - copies @options. @on_done never runs from inside. Return: 0, ERR_NOMEM.
- */
+/** chain_session_start() - copies @options. @on_done never runs from inside. Return: 0, ERR_NOMEM,
+ * ERR_INVAL (a chain without hops leads to a target and to nothing else). */
 NODISCARD int chain_session_start(struct chain_client *client,
 	const struct chain_session_options *options, chain_session_fn *on_done, void *owner,
 	struct chain_session **ret);
