@@ -28,13 +28,14 @@ import goals
 import report
 from namespace import Namespace, become_root, is_root
 from running import Failed, Running, compile_load
-from stacks import all_stacks
+from ingress import ingress_stacks
+from stacks import OURS, all_stacks
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 RESULTS = os.path.join(HERE, "RESULTS.md")
 MEASURES = ("bulk", "rate", "ping", "idle", "udp")
-QUICK = ("direct", "*@3")
+QUICK = ("direct", "*@3", "ours-socks5*", "ours-http*")
 CALM = 0.15  # a measurement is made again, up to ATTEMPTS times, when others took more than this share of the CPUs
 ATTEMPTS = 3
 PATIENCE_S = 600  # from then on nothing is made again
@@ -44,6 +45,9 @@ VERSIONS = {
     "stunnel": ["stunnel4", "-version"],
     "shadowsocks-libev": ["ss-server", "-h"],
     "openssl": ["openssl", "version"],
+    "dante": ["danted", "-v"],
+    "tinyproxy": ["tinyproxy", "-v"],
+    "squid": ["squid", "-v"],
 }
 
 
@@ -208,10 +212,14 @@ class Run:
         return f"{time.monotonic() - self.begun_at:5.0f} s"
 
 
+def known_stacks(args):
+    return all_stacks(args.build, args.compare) + ingress_stacks(args.build, OURS, args.compare)
+
+
 def select(args):
     """The stacks asked for, and why others are skipped."""
     chosen, skipped = [], {}
-    for stack in all_stacks(args.build, args.compare):
+    for stack in known_stacks(args):
         if not any(fnmatch.fnmatch(stack.name, pattern) for pattern in args.stacks):
             continue
         missing = stack.missing()
@@ -299,7 +307,7 @@ def arguments():
 def main():
     args = arguments()
     if args.list:
-        for stack in all_stacks(args.build, args.compare):
+        for stack in known_stacks(args):
             print(f"{stack.name:20} {'missing: ' + ', '.join(stack.missing()) if stack.missing() else ''}")
         return
     if args.source:

@@ -46,6 +46,24 @@ def udp_goals(hops):
             yield Goal(f"UDP, {hops} hop{'s' if hops > 1 else ''}, {size} B, packets/s", UDP, key, (peer,), limit)
 
 
+INGRESS = {  # what clients speak: peers in plain text, encrypted ones
+    "socks5": ("SOCKS5", ("microsocks", "dante"), ("shadowsocks-socks5",)),
+    "http": ("HTTP CONNECT", ("tinyproxy", "squid"), ()),
+}
+
+
+def ingress_goals():
+    """Proxies that are told where to, at 1 hop; and without one, as many processes as the peers have: with hops."""
+    for name, (title, plain, sealed) in INGRESS.items():
+        for kind, what, limit in ((f"ours-{name}-header-only", "1 hop, header-only", 1.0), (f"ours-{name}", "direct", 1.0)):
+            for key, unit in (("rate_per_s", "connections/s"), ("down1_gbps", "1 stream down, Gbit/s"),
+                              ("up8_gbps", "8 streams up, Gbit/s")):
+                yield Goal(f"{title}, {what}, {unit}", kind, key, plain, limit), 0 if what == "direct" else 1
+        for key, unit in (("rate_per_s", "connections/s"), ("down1_gbps", "1 stream down, Gbit/s")):
+            if sealed:
+                yield Goal(f"{title}, 1 hop, encrypted, {unit}", f"ours-{name}-encrypted", key, sealed, 2.0), 1
+
+
 MEMORY = (  # kind, roles, most bytes per connection, stretch
     ("header-only, a hop", PLAIN, ("middle", "exit"), 1024, 600),
     ("encrypted, a middle hop", SEALED, ("middle",), 1024, 600),
@@ -69,15 +87,20 @@ def limit_text(limit, stretch, is_least, unit=""):
     return text + (f" (stretch {stretch:,}{unit})" if stretch is not None else "")
 
 
+def our_name(kind, hops):
+    """As Stack.name."""
+    return f"{kind}@{hops}" if hops else kind
+
+
 def best_peer(stacks, names, key, is_least):
     found = [(median(stacks[n], key), n) for n in names if n in stacks and median(stacks[n], key) is not None]
     return (min(found) if is_least else max(found))[1] if found else None
 
 
-def compared(result, goal, hops=HOPS):
+def compared(result, goal, hops=HOPS, our_hops=None):
     """One line of the table."""
     stacks = result["stacks"]
-    ours = stacks.get(f"{goal.kind}@{hops}")
+    ours = stacks.get(our_name(goal.kind, hops if our_hops is None else our_hops))
     peer = best_peer(stacks, [f"{p}@{hops}" for p in goal.peers], goal.key, goal.is_least)
     limit = limit_text(goal.limit, goal.stretch, goal.is_least, "×")
     figure = median(ours, goal.key)
@@ -181,6 +204,7 @@ def judge(result):
     lines += [same_cost(result, what, name) for what, name in BULK.items()]
     for hops in (HOPS, 1):
         lines += [compared(result, goal, hops) for goal in udp_goals(hops)]
+    lines += [compared(result, goal, 1, our_hops) for goal, our_hops in ingress_goals()]
     lines += [not_lost(result, size) for size in UDP_SIZES] + [flow_remembered(result)]
     return [dict(zip(HEADER, line)) for line in lines]
 

@@ -12,6 +12,7 @@
  *   load udp-offer -e ENTRY -o ORIGIN -n FLOWS -z SIZE -r PER_SECOND   at a steady rate
  *   load udp-idle  -e ENTRY -o ORIGIN -n FLOWS    opens them, holds them until stdin ends
  *
+ *   -g socks5|http: the entry is a proxy that is to be told the origin's port
  *   -e, -o: ports on loopback; -t: seconds measured, -w: of warm-up before; -p PID,...: to sample
  */
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "ends.h"
+#include "greet.h"
 #include "meter.h"
 #include "origin.h"
 #include "udp_load.h"
@@ -78,6 +80,7 @@ static int dial_part(char part)
 	int fd = dial(0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	greet_whole(fd);
 	if (send(fd, &part, 1, MSG_NOSIGNAL) != 1)
 		die("send");
 	return fd;
@@ -144,7 +147,8 @@ static void bulk(void)
 
 struct attempt {
 	int fd;
-	bool is_asked;
+	bool is_connected, is_asked;
+	struct greet greet;
 	double begun_at;
 };
 
@@ -161,7 +165,11 @@ static int attempt_step(struct attempt *attempt, uint32_t events)
 	char byte = 'r';
 	ssize_t n;
 
-	if (!attempt->is_asked && (events & EPOLLOUT)) {
+	attempt->is_connected |= (events & EPOLLOUT) != 0;
+	if (!attempt->is_asked && attempt->is_connected) {
+		int greeted = greet_step(&attempt->greet, attempt->fd);
+		if (greeted != 1)
+			return greeted;
 		attempt->is_asked = true;
 		return send(attempt->fd, &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
 	}
@@ -293,20 +301,25 @@ static void read_options(int argc, char **argv)
 		['d'] = &opt.depth,
 		['r'] = &opt.per_s,
 	};
+	const char *greeting = NULL;
 	double *const reals[128] = { ['t'] = &opt.secs, ['w'] = &opt.warm_s };
 
-	for (int c; (c = getopt(argc, argv, "e:o:n:z:d:r:t:w:p:u")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "e:o:n:z:d:r:t:w:p:g:u")) != -1;) {
 		if (c == '?')
 			exit(2);
 		if (c == 'u')
 			opt.is_up = true;
 		else if (c == 'p')
 			meter_add_proxies(optarg);
+		else if (c == 'g')
+			greeting = optarg;
 		else if (ints[c])
 			*ints[c] = atoi(optarg);
 		else
 			*reals[c] = atof(optarg);
 	}
+	if (greeting && !greet_set(greeting, opt.origin))
+		die("options");
 	if (opt.n < 1 || opt.size < 1 || opt.size > PING_BYTES_MAX)
 		die("options");
 }

@@ -30,6 +30,10 @@ NOTES = """\
   "40,000/s" is what goes in at a steady rate; lost is what has no answer half a second later. Payload of ours is
   encrypted end to end. nginx: one worker, `reuseport`, 4 MiB buffers on the listening socket. shadowsocks-libev keeps
   no more than 512 flows. Each idle flow carried two datagrams each way, one after the other, {pending} s earlier.
+* SOCKS5 and HTTP CONNECT: the client says where to, without a login; the time of a connection counts its greeting.
+  "ours-socks5" and "ours-http" without a number are access alone ("chain": "direct"): one process, as microsocks,
+  dante, tinyproxy and squid are; with 1 hop ours is two. dante and squid run with their defaults but for logs, caches
+  and access rules; microsocks has a thread for each client.
 * Ratios are taken within a round (a round measures one thing through every stack in turn): median, and range."""
 
 

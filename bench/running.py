@@ -104,7 +104,8 @@ class Running(Datagrams):
     def _command(self, mode, *options):
         pids = ",".join(str(child.pid) for child in self.children)
         entry = self.processes[0].port if self.processes else self.site.origin
-        command = [self.load, mode, "-e", entry, "-o", self.site.origin, *(["-p", pids] if pids else []), *options]
+        command = [self.load, mode, "-e", entry, "-o", self.site.origin, *(["-p", pids] if pids else []),
+                   *(["-g", self.stack.greeting] if self.stack.greeting else []), *options]
         return [str(part) for part in command]
 
     def _check_alive(self):

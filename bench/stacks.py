@@ -40,6 +40,7 @@ class Stack:
     idle_connections: int = IDLE_CONNECTIONS
     idle_flows: int = 2000
     measures: tuple = ("bulk", "rate", "ping", "idle")
+    greeting: str = None  # "socks5", "http": the client tells the first process where to
 
     @property
     def name(self):
@@ -74,7 +75,8 @@ class Site:
 
 # ---- ours ----
 
-def ours(programs, hops, payload, is_udp=False):
+def ours(programs, hops, payload, is_udp=False, scheme=None):
+    """@scheme: its clients say where to; with no hops, access goes there itself."""
     access, hop, chain = (os.path.join(programs, p) for p in ("access", "hop", "chain"))
 
     def build(site):
@@ -87,15 +89,21 @@ def ours(programs, hops, payload, is_udp=False):
             processes.append(Process("exit" if i == hops else "middle", port, [
                 hop, "--listen", f"127.0.0.1:{port}", "--user", f"bench,{key}", "--allow", "loopback",
                 "--log-level", "notice"], is_udp))
-        spec = {"hops": steps, "target": f"127.0.0.1:{site.origin}"}
+        if not hops:
+            file = site.write("access.json", json.dumps({"listen": [{
+                "addr": f"127.0.0.1:{ports[0]}", "type": scheme, "chain": "direct"}], "log": {"level": "notice"}}))
+            return [Process("access", ports[0], [access, "--config", file])]
+        spec = {"hops": steps}
+        if not scheme:
+            spec["target"] = f"127.0.0.1:{site.origin}"
         if payload == "header-only":
             spec["payload"] = payload
         if is_udp:
             spec["udp"] = "datagram"
         file = site.write("chain.json", json.dumps(spec))
-        scheme = "udp://" if is_udp else ""
+        prefix = "udp://" if is_udp else f"{scheme}://" if scheme else ""
         return [Process("access", ports[0], [
-            access, "--listen", f"{scheme}127.0.0.1:{ports[0]}", "--chain", file, "--log-level", "notice"], is_udp),
+            access, "--listen", f"{prefix}127.0.0.1:{ports[0]}", "--chain", file, "--log-level", "notice"], is_udp),
             *processes]
 
     return build
