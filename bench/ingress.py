@@ -38,6 +38,7 @@ cache_effective_user {user}
 max_filedescriptors {files}
 shutdown_lifetime 0 seconds
 pinger_enable off
+memory_cache_shared off
 """
 
 
@@ -66,7 +67,7 @@ def squid(site):
         shutil.chown(folder, user)
     conf = site.write("squid.conf", SQUID.format(
         folder=folder, port=site.base, files=min(FDS, 3 * CONNECTIONS), user=user))
-    return [Process("proxy", site.base, ["squid", "-N", "-f", conf])]
+    return [Process("proxy", site.base, ["squid", "-N", "-n", f"bench{os.getpid()}", "-f", conf])]
 
 
 def shadowsocks(site):
