@@ -179,8 +179,11 @@ static void print_answer(struct text *t, const struct chain_error *e)
 			"one of ours",
 			e->hop, e->elapsed_ms);
 	} else if (e->hop > 1) {
-		add(t, "hop %u connected in ", e->hop - 1u);
-		add_ms(t, e->connect_us);
+		add(t, "hop %u connected", e->hop - 1u);
+		if (e->connect_us > 0) {
+			add(t, " in ");
+			add_ms(t, e->connect_us);
+		}
 		print_silence(t, e);
 	} else {
 		add(t, "connected");

@@ -11,11 +11,11 @@
 
 struct chain_open {
 	const struct chain_spec *spec;
-	size_t n_hops;
-	uint8_t last_cmd; /* of the last hop asked */
+	size_t first, n_hops; /* asked are [first..n_hops) of the spec's */
+	uint8_t last_cmd;     /* of the last hop asked */
 	bool is_trace;
 	uint64_t left_ms;
-	struct wire_request *requests;       /* n_hops */
+	struct wire_request *requests;       /* n_hops; from first on used, as all below */
 	struct wire_response *responses;     /* n_hops */
 	uint8_t *stack;                      /* all request headers */
 	size_t stack_at[CHAIN_HOPS_MAX + 1]; /* where each begins; [n_hops] = the end */
@@ -41,11 +41,13 @@ static void fill_request(
 		return;
 	r->cmd = o->last_cmd;
 	r->proto = o->last_cmd == WIRE_CMD_UDP ? PROTO_UDP : 0;
-	if (o->last_cmd == WIRE_ECHO || o->last_cmd == WIRE_MEASURE) {
+	if (o->last_cmd == WIRE_ECHO || o->last_cmd == WIRE_NOOP || o->last_cmd == WIRE_MEASURE) {
 		r->to = (struct addr){ 0 };
 		r->atyp = WIRE_ATYP_NONE;
 	}
-	if (o->last_cmd != WIRE_ECHO)
+	if (o->last_cmd == WIRE_NOOP)
+		r->flags = WIRE_KEEP;
+	else if (o->last_cmd != WIRE_ECHO)
 		r->flags |= WIRE_EXIT;
 	if (o->pair != NULL)
 		chain_request_seal(r, o->spec->hops[i].cipher, o->pair);
@@ -54,7 +56,7 @@ static void fill_request(
 static int seal_stack(struct chain_open *o, const struct addr *target, uint64_t wall_ms)
 {
 	size_t at = 0;
-	for (size_t i = 0; i < o->n_hops; i++) {
+	for (size_t i = o->first; i < o->n_hops; i++) {
 		uint8_t salt[WIRE_SALT];
 		seal_random(salt, sizeof salt);
 		fill_request(o, i, target, wall_ms);
@@ -76,17 +78,18 @@ int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms, u
 	int error = ERR_NOMEM;
 	if (o == NULL)
 		return ERR_NOMEM;
-	assert(options->n_hops >= 1 && options->n_hops <= options->spec->n_hops);
+	assert(options->first < options->n_hops && options->n_hops <= options->spec->n_hops);
 	o->spec = options->spec;
 	o->last_cmd = options->cmd;
 	o->is_trace = options->is_trace;
 	o->left_ms = options->left_ms;
+	o->first = o->i_hop = options->first;
 	o->n_hops = options->n_hops;
 	o->start_ms = now_ms;
 	o->n_wanted = WIRE_RESPONSE;
 	o->requests = calloc(o->n_hops, sizeof *o->requests);
 	o->responses = calloc(o->n_hops, sizeof *o->responses);
-	o->stack = malloc(o->n_hops * WIRE_REQUEST_MAX);
+	o->stack = malloc((o->n_hops - o->first) * WIRE_REQUEST_MAX);
 	if (o->requests == NULL || o->responses == NULL || o->stack == NULL)
 		goto free_open;
 	if (options->ephemeral != NULL) {
@@ -129,6 +132,11 @@ size_t chain_open_wants(const struct chain_open *open)
 	return open->n_wanted - open->n_in + (open->n_hops - open->i_hop - 1) * WIRE_RESPONSE;
 }
 
+bool chain_open_is_silent(const struct chain_open *open)
+{
+	return open->i_hop == open->first && open->n_in == 0;
+}
+
 unsigned chain_open_hop(const struct chain_open *open)
 {
 	return (unsigned)open->i_hop + 1;
@@ -136,7 +144,8 @@ unsigned chain_open_hop(const struct chain_open *open)
 
 uint32_t chain_open_deadline_ms(const struct chain_open *open)
 {
-	return (uint32_t)(open->i_hop + 1) * open->spec->connect_timeout_ms + SLACK_MS;
+	uint32_t n_awaited = (uint32_t)(open->i_hop - open->first) + 1;
+	return n_awaited * open->spec->connect_timeout_ms + SLACK_MS;
 }
 
 /* The printable start of bytes that are no header, or "". */
@@ -156,7 +165,7 @@ static void copy_seen(const struct chain_open *o, char to[32])
 void chain_open_fail(const struct chain_open *open, int code, struct chain_error *ret)
 {
 	const struct wire_response *before =
-		open->i_hop > 0 ? &open->responses[open->i_hop - 1] : NULL;
+		open->i_hop > open->first ? &open->responses[open->i_hop - 1] : NULL;
 	bool has_time = before != NULL && before->val > 0 && before->val <= INT64_MAX;
 	*ret = (struct chain_error){
 		.hop = (uint8_t)(open->i_hop + 1),
@@ -220,6 +229,8 @@ static enum chain_open_step on_response(struct chain_open *o, uint64_t now_ms)
 	bool is_last = o->i_hop + 1 == o->n_hops;
 	if (s->status != STATUS_OK)
 		return fail_status(o, now_ms);
+	if (o->last_cmd == WIRE_NOOP && is_last && !(s->flags & WIRE_S_KEEP))
+		return fail(o, ERR_CANCELED, now_ms);
 	if (is_last && !derive(o))
 		return fail(o, ERR_CRYPTO, now_ms);
 	if (is_last)

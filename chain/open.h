@@ -19,9 +19,12 @@ enum chain_open_step {
 
 struct chain_open_options {
 	const struct chain_spec *spec; /* borrowed until free */
-	size_t n_hops;                 /* 1..spec->n_hops; the last of them gets @cmd */
-	uint8_t cmd;                   /* WIRE_CONNECT, WIRE_CMD_UDP, WIRE_MEASURE; WIRE_ECHO */
-	const struct addr *target;     /* CONNECT and UDP; borrowed during new() */
+	/* Asked are hops [first..n_hops) of the spec, 0-based, all of them HOPs; the last gets
+	 * @cmd. Errors and chain_open_hop() count from the chain's first hop whatever @first is. */
+	size_t first, n_hops;
+	uint8_t cmd; /* WIRE_CONNECT, WIRE_CMD_UDP, WIRE_MEASURE; WIRE_ECHO; WIRE_NOOP: with KEEP */
+	const struct addr *target; /* of the spec's last hop: CONNECT and UDP; the others connect to
+				      what stands behind them. Borrowed during new() */
 	bool is_trace;
 	uint64_t left_ms; /* the caller waits no longer for all answers; 0 = it follows
 			     chain_open_deadline_ms() */
@@ -42,6 +45,8 @@ size_t chain_open_wants(const struct chain_open *open);
 /** chain_open_feed() - at most chain_open_wants() bytes. */
 enum chain_open_step chain_open_feed(
 	struct chain_open *open, struct bytes in, uint64_t wall_ms, uint64_t now_ms);
+/** chain_open_is_silent() - whether not a byte of an answer has come yet. */
+bool chain_open_is_silent(const struct chain_open *open);
 /** chain_open_hop() - 1-based: whose response is awaited. */
 unsigned chain_open_hop(const struct chain_open *open);
 /** chain_open_deadline_ms() - ms from the write until the awaited response is due (2.7.6). */
