@@ -175,7 +175,7 @@ def thread_sanitizer(tally, wanted):
         say(path.stem)
         program = f"build/tsan/{path.stem}"
         done = run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=thread", "-I.", "-o", program,
-                    str(path), "-Wl,--start-group", *libraries, "-Wl,--end-group", *flags, "-lpthread"])
+                    str(path), "-Wl,--start-group", *libraries, "-Wl,--end-group", *flags, "-lpthread", "-lm"])
         if done.returncode == 0:
             environment = dict(os.environ, TSAN_OPTIONS="halt_on_error=0:exitcode=66:second_deadlock_stack=1")
             try:
