@@ -34,6 +34,7 @@ struct route_rule {
 	size_t n_users, n_listeners;
 	unsigned protocols;                    /* ROUTE_* bits; 0 = all */
 	const struct chain_upstream_spec *use; /* borrowed; NULL: block */
+	uint32_t line;                         /* where it stands in its file; 0 = nowhere */
 };
 
 struct route_query {
@@ -51,5 +52,14 @@ const struct route_rule *route_find(
 /** route_mismatch() - which condition of @rule @query does not meet: "domains", "ports", … for
  * people; NULL if it matches. Static. */
 const char *route_mismatch(const struct route_rule *rule, const struct route_query *query);
+/** route_is_always() - whether @rule has no condition at all. */
+bool route_is_always(const struct route_rule *rule);
+/** route_rule_label() - for logs: its name, or "#3", its place among @rules; "-" for NULL. Returns
+ * @to, or the name. */
+#define ROUTE_LABEL_MAX 24
+const char *route_rule_label(
+	const struct route_rule *rules, const struct route_rule *rule, char to[ROUTE_LABEL_MAX]);
+/** route_protocol_name() - of one bit: "tcp", "udp", "socks", "http". Static. */
+const char *route_protocol_name(enum route_protocol protocol);
 
 #endif
