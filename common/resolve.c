@@ -1,54 +1,53 @@
 #include "common/resolve.h"
 
-#include <ares.h>
+#include "common/resolve_channel.h"
+
 #include <assert.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-#include <uv.h>
 
-#define TRY_TIMEOUT_MS 2000 /* the first wait for a server; doubled with each round */
-#define N_ROUNDS       2    /* over all servers */
+#define CLASS_IN 1
+#define TYPE_SRV 33
 
 struct resolve_query {
 	struct resolver *resolver;
 	struct lookup *lookup; /* whose answer we wait for; NULL = refused at once */
 	struct timer deadline;
 	struct resolve_query *next, *prev; /* in lookup->waiting or resolver->ready */
-	resolve_fn *fn;
+	resolve_fn *fn;                    /* of addresses */
+	resolve_srv_fn *srv_fn;            /* of services */
 	void *owner;
 	int error; /* of a query without lookup */
 	bool is_ready;
 };
 
+enum lookup_kind {
+	LOOKUP_ADDRESSES,
+	LOOKUP_SERVICES,
+};
+
 /* A name: being looked up, or answered and cached. */
 struct lookup {
 	struct resolver *resolver;
+	enum lookup_kind kind;
 	char *name;                    /* lower case, owned */
 	struct resolve_query *waiting; /* for c-ares */
 	struct lookup *next, *prev;    /* in resolver->cached, the oldest first */
 	unsigned n_queries;            /* waiting or ready; the lookup stays for them */
 	bool is_pending;
-	uint64_t expires_at_ms;
+	uint64_t expires_at_ms;  /* in the cache */
+	uint64_t holds_until_ms; /* as the servers say */
 	int error;
-	size_t n_addresses;
-	union addr_sock *addresses; /* owned */
-};
-
-/* One socket of c-ares. */
-struct watch {
-	uv_poll_t handle;
-	struct resolver *resolver;
-	ares_socket_t fd;
-	struct watch *next, *prev;
+	size_t n_addresses, n_services;
+	union addr_sock *addresses;   /* owned */
+	struct resolve_srv *services; /* owned */
 };
 
 struct resolver {
 	struct loop *loop;
-	ares_channel channel;
-	struct watch *watches;
-	struct timer timeout; /* of c-ares */
+	struct resolve_channel *channel;
 	void *names; /* tree of all lookups (search.h): no hash that a client could fill with
 			collisions */
 	struct lookup *cached;
@@ -90,12 +89,13 @@ static int error_of(int status)
 
 static int compare(const void *a, const void *b)
 {
-	return strcmp(((const struct lookup *)a)->name, ((const struct lookup *)b)->name);
+	const struct lookup *x = a, *y = b;
+	return x->kind != y->kind ? (int)x->kind - (int)y->kind : strcmp(x->name, y->name);
 }
 
-static struct lookup *lookup_find(struct resolver *r, char *name)
+static struct lookup *lookup_find(struct resolver *r, enum lookup_kind kind, char *name)
 {
-	struct lookup key = { .name = name };
+	struct lookup key = { .kind = kind, .name = name };
 	struct lookup **node = tfind(&key, &r->names, compare);
 	return node != NULL ? *node : NULL;
 }
@@ -104,6 +104,7 @@ static void lookup_free(struct lookup *l)
 {
 	free(l->name);
 	free(l->addresses);
+	free(l->services);
 	free(l);
 }
 
@@ -133,94 +134,6 @@ static void evict(struct resolver *r)
 		if (l->n_queries == 0)
 			lookup_drop(l);
 	}
-}
-
-/* --- c-ares' sockets and timer --- */
-
-static void restart_timeout(struct resolver *r);
-
-static void on_timeout(struct timer *timer)
-{
-	struct resolver *r =
-		(struct resolver *)((char *)timer - offsetof(struct resolver, timeout));
-	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	restart_timeout(r);
-}
-
-static void restart_timeout(struct resolver *r)
-{
-	struct timeval left;
-	if (ares_timeout(r->channel, NULL, &left) == NULL) {
-		loop_timer_stop(r->loop, &r->timeout);
-		return;
-	}
-	uint64_t ms = (uint64_t)left.tv_sec * 1000 + ((uint64_t)left.tv_usec + 999) / 1000;
-	loop_timer_start(r->loop, &r->timeout, ms > 0 ? ms : 1, on_timeout);
-}
-
-static void on_poll(uv_poll_t *handle, int status, int events)
-{
-	struct watch *w = handle->data;
-	struct resolver *r = w->resolver;
-	bool can_read = status < 0 || (events & UV_READABLE) != 0;
-	bool can_write = status < 0 || (events & UV_WRITABLE) != 0;
-	/* c-ares may close the socket, and @w with it. */
-	ares_socket_t fd = w->fd;
-	ares_process_fd(
-		r->channel, can_read ? fd : ARES_SOCKET_BAD, can_write ? fd : ARES_SOCKET_BAD);
-	restart_timeout(r);
-}
-
-static void on_watch_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
-static void watch_close(struct watch *w)
-{
-	struct resolver *r = w->resolver;
-	(void)loop_uv(r->loop);
-	DL_DELETE(r->watches, w);
-	uv_poll_stop(&w->handle); /* before c-ares closes the descriptor */
-	uv_close((uv_handle_t *)&w->handle, on_watch_closed);
-}
-
-static struct watch *watch_open(struct resolver *r, ares_socket_t fd)
-{
-	struct watch *w = calloc(1, sizeof *w);
-	if (w == NULL)
-		return NULL;
-	if (uv_poll_init(loop_uv(r->loop), &w->handle, fd) != 0) {
-		free(w);
-		return NULL;
-	}
-	uv_unref((uv_handle_t *)&w->handle); /* a guest's loop is held by who waits, not by us */
-	w->handle.data = w;
-	w->resolver = r;
-	w->fd = fd;
-	DL_APPEND(r->watches, w);
-	return w;
-}
-
-/* ares_sock_state_cb. A socket that cannot be watched ends in c-ares' own timeout. */
-static void on_socket(void *owner, ares_socket_t fd, int readable, int writable)
-{
-	struct resolver *r = owner;
-	struct watch *w;
-	int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
-	DL_SEARCH_SCALAR(r->watches, w, fd, fd);
-	if (events == 0) {
-		if (w != NULL)
-			watch_close(w);
-		return;
-	}
-	if (w == NULL)
-		w = watch_open(r, fd);
-	if (w == NULL)
-		return;
-	(void)loop_uv(r->loop);
-	if (uv_poll_start(&w->handle, events, on_poll) != 0)
-		watch_close(w);
 }
 
 /* --- answers --- */
@@ -281,22 +194,22 @@ static void query_set_ready(struct resolve_query *q)
 	loop_defer(r->loop, &r->deliver, on_deliver);
 }
 
-/* ares_addrinfo_callback, exactly once per lookup; maybe from inside ares_getaddrinfo(). */
-static void on_answer(void *arg, int status, int n_timeouts, struct ares_addrinfo *info)
+/* Exactly once per lookup; maybe from inside lookup_run(). @ttl_s is that of a good answer. */
+static void lookup_end(struct lookup *l, int error, size_t ttl_s)
 {
-	struct lookup *l = arg;
 	struct resolver *r = l->resolver;
 	struct resolve_query *q, *next;
-	size_t ttl_s = 0;
-	(void)n_timeouts;
-	l->error = error_of(status);
-	if (l->error == 0)
-		l->error = take_addresses(l, info, &ttl_s);
-	if (info != NULL)
-		ares_freeaddrinfo(info);
-	if (l->error == ERR_NOT_FOUND || l->error == ERR_NO_ADDRESS)
+	uint64_t now_ms = loop_now_ms(r->loop);
+	if (error == ERR_NOT_FOUND || error == ERR_NO_ADDRESS)
 		ttl_s = RESOLVE_CACHE_BAD_TTL_S;
-	l->expires_at_ms = loop_now_ms(r->loop) + ttl_s * 1000;
+	else if (error != 0)
+		ttl_s = 0;
+	l->error = error;
+	l->holds_until_ms = now_ms + (uint64_t)ttl_s * 1000;
+	l->expires_at_ms =
+		now_ms +
+		(uint64_t)(ttl_s < RESOLVE_CACHE_TTL_MAX_S ? ttl_s : RESOLVE_CACHE_TTL_MAX_S) *
+			1000;
 	l->is_pending = false;
 	r->n_pending--;
 	DL_APPEND(r->cached, l);
@@ -308,7 +221,53 @@ static void on_answer(void *arg, int status, int n_timeouts, struct ares_addrinf
 	evict(r);
 }
 
+/* ares_addrinfo_callback */
+static void on_addresses(void *arg, int status, int n_timeouts, struct ares_addrinfo *info)
+{
+	struct lookup *l = arg;
+	size_t ttl_s = 0;
+	int error = error_of(status);
+	(void)n_timeouts;
+	if (error == 0)
+		error = take_addresses(l, info, &ttl_s);
+	if (info != NULL)
+		ares_freeaddrinfo(info);
+	lookup_end(l, error, ttl_s);
+}
+
+static int take_services(struct lookup *l, struct bytes answer, uint32_t *ret_ttl_s)
+{
+	l->services = calloc(RESOLVE_MAX_SRV, sizeof l->services[0]);
+	if (l->services == NULL)
+		return ERR_NOMEM;
+	int error =
+		resolve_srv_parse(answer, l->services, RESOLVE_MAX_SRV, &l->n_services, ret_ttl_s);
+	struct resolve_srv *fit =
+		error == 0 ? realloc(l->services, l->n_services * sizeof *fit) : NULL;
+	if (fit != NULL)
+		l->services = fit;
+	return error;
+}
+
+/* ares_callback */
+static void on_services(void *arg, int status, int n_timeouts, unsigned char *answer, int len)
+{
+	struct lookup *l = arg;
+	uint32_t ttl_s = 0;
+	int error = error_of(status);
+	(void)n_timeouts;
+	if (error == 0)
+		error = take_services(l, bytes_of(answer, (size_t)len), &ttl_s);
+	lookup_end(l, error, ttl_s);
+}
+
 /* --- queries --- */
+
+static void lookup_release(struct lookup *l)
+{
+	if (--l->n_queries == 0 && !l->is_pending && is_expired(l))
+		lookup_drop(l);
+}
 
 /* Takes @q out of everything and frees it. */
 static void query_free(struct resolve_query *q)
@@ -321,20 +280,40 @@ static void query_free(struct resolve_query *q)
 	else if (l != NULL)
 		DL_DELETE(l->waiting, q);
 	free(q);
-	if (l != NULL && --l->n_queries == 0 && !l->is_pending && is_expired(l))
-		lookup_drop(l);
+	if (l != NULL)
+		lookup_release(l);
+}
+
+static uint32_t holds_s(const struct lookup *l)
+{
+	uint64_t now_ms = loop_now_ms(l->resolver->loop);
+	return l->holds_until_ms > now_ms ? (uint32_t)((l->holds_until_ms - now_ms) / 1000) : 0;
+}
+
+static void tell(const struct resolve_query *q, int error)
+{
+	static const union addr_sock no_address;
+	static const struct resolve_srv no_service;
+	const struct lookup *l = q->lookup;
+	if (error != 0 && q->srv_fn != NULL)
+		q->srv_fn(error, &no_service, 0, 0, q->owner);
+	else if (error != 0)
+		q->fn(error, &no_address, 0, q->owner);
+	else if (q->srv_fn != NULL)
+		q->srv_fn(0, l->services, l->n_services, holds_s(l), q->owner);
+	else
+		q->fn(0, l->addresses, l->n_addresses, q->owner);
 }
 
 static void query_answer(struct resolve_query *q, int error)
 {
-	union addr_sock addresses[RESOLVE_MAX_ADDRESSES];
-	resolve_fn *fn = q->fn;
-	void *owner = q->owner;
-	size_t n = error == 0 && q->lookup != NULL ? q->lookup->n_addresses : 0;
-	if (n > 0)
-		memcpy(addresses, q->lookup->addresses, n * sizeof addresses[0]);
+	const struct resolve_query told = *q;
+	if (told.lookup != NULL)
+		told.lookup->n_queries++; /* what it found must outlive the callback */
 	query_free(q);
-	fn(error, addresses, n, owner);
+	tell(&told, error);
+	if (told.lookup != NULL)
+		lookup_release(told.lookup);
 }
 
 static void on_deliver(struct task *task)
@@ -371,12 +350,13 @@ static char *lower(const char *name)
 }
 
 /* A new lookup of @name, which it takes. */
-static struct lookup *lookup_new(struct resolver *r, char *name)
+static struct lookup *lookup_new(struct resolver *r, enum lookup_kind kind, char *name)
 {
 	struct lookup *l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return NULL;
 	l->resolver = r;
+	l->kind = kind;
 	l->name = name;
 	if (tsearch(l, &r->names, compare) == NULL) {
 		free(l);
@@ -394,8 +374,12 @@ static void lookup_run(struct lookup *l)
 		.ai_flags = ARES_AI_NOSORT, /* sorting would open a socket per address */
 	};
 	struct resolver *r = l->resolver;
-	ares_getaddrinfo(r->channel, l->name, NULL, &hints, on_answer, l);
-	restart_timeout(r);
+	ares_channel ares = resolve_channel_ares(r->channel);
+	if (l->kind == LOOKUP_SERVICES)
+		ares_query(ares, l->name, CLASS_IN, TYPE_SRV, on_services, l);
+	else
+		ares_getaddrinfo(ares, l->name, NULL, &hints, on_addresses, l);
+	resolve_channel_asked(r->channel);
 }
 
 static void query_join(struct resolve_query *q, struct lookup *l)
@@ -412,7 +396,8 @@ static void query_join(struct resolve_query *q, struct lookup *l)
 static int ask(struct resolve_query *q, char *name)
 {
 	struct resolver *r = q->resolver;
-	struct lookup *l = lookup_find(r, name);
+	enum lookup_kind kind = q->srv_fn != NULL ? LOOKUP_SERVICES : LOOKUP_ADDRESSES;
+	struct lookup *l = lookup_find(r, kind, name);
 	if (l != NULL && !l->is_pending && l->n_queries == 0 && is_expired(l)) {
 		lookup_drop(l);
 		l = NULL;
@@ -428,7 +413,7 @@ static int ask(struct resolve_query *q, char *name)
 		query_set_ready(q);
 		return 0;
 	}
-	l = lookup_new(r, name);
+	l = lookup_new(r, kind, name);
 	if (l == NULL) {
 		free(name);
 		return ERR_NOMEM;
@@ -438,19 +423,19 @@ static int ask(struct resolve_query *q, char *name)
 	return 0;
 }
 
-int resolve_start(struct resolver *resolver, const char *name, uint64_t timeout_ms, resolve_fn *fn,
-	void *owner, struct resolve_query **ret)
+/* @asked: fn or srv_fn, and owner. */
+static int start(struct resolver *resolver, const char *name, uint64_t timeout_ms,
+	const struct resolve_query *asked, struct resolve_query **ret)
 {
-	struct resolve_query *q = calloc(1, sizeof *q);
+	struct resolve_query *q = malloc(sizeof *q);
 	char *key = lower(name);
 	if (q == NULL || key == NULL) {
 		free(q);
 		free(key);
 		return ERR_NOMEM;
 	}
+	*q = *asked;
 	q->resolver = resolver;
-	q->fn = fn;
-	q->owner = owner;
 	int error = ask(q, key);
 	if (error != 0) {
 		free(q);
@@ -461,6 +446,20 @@ int resolve_start(struct resolver *resolver, const char *name, uint64_t timeout_
 	return 0;
 }
 
+int resolve_start(struct resolver *resolver, const char *name, uint64_t timeout_ms, resolve_fn *fn,
+	void *owner, struct resolve_query **ret)
+{
+	const struct resolve_query asked = { .fn = fn, .owner = owner };
+	return start(resolver, name, timeout_ms, &asked, ret);
+}
+
+int resolve_srv_start(struct resolver *resolver, const char *name, uint64_t timeout_ms,
+	resolve_srv_fn *fn, void *owner, struct resolve_query **ret)
+{
+	const struct resolve_query asked = { .srv_fn = fn, .owner = owner };
+	return start(resolver, name, timeout_ms, &asked, ret);
+}
+
 void resolve_cancel(struct resolve_query *query)
 {
 	query_free(query);
@@ -468,40 +467,13 @@ void resolve_cancel(struct resolve_query *query)
 
 /* --- the resolver --- */
 
-static int channel_open(struct resolver *r, const char *servers)
-{
-	char lookups[] = "fb"; /* /etc/hosts, then DNS */
-	struct ares_options options = {
-		/* The name is the client's business: search domains of this host are not tried. */
-		.flags = ARES_FLAG_NOSEARCH,
-		.timeout = TRY_TIMEOUT_MS,
-		.tries = N_ROUNDS,
-		.lookups = lookups,
-		.sock_state_cb = on_socket,
-		.sock_state_cb_data = r,
-	};
-	/* ares_library_init() does nothing but count on this system. */
-	int status = ares_init_options(&r->channel, &options,
-		ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-			ARES_OPT_SOCK_STATE_CB);
-	if (status != ARES_SUCCESS)
-		return status == ARES_ENOMEM ? ERR_NOMEM : -EIO;
-	if (servers == NULL)
-		return 0;
-	status = ares_set_servers_ports_csv(r->channel, servers);
-	if (status == ARES_SUCCESS && *servers != '\0')
-		return 0;
-	ares_destroy(r->channel);
-	return status == ARES_ENOMEM ? ERR_NOMEM : ERR_INVAL;
-}
-
 int resolver_new(struct loop *loop, const char *servers, struct resolver **ret)
 {
 	struct resolver *r = calloc(1, sizeof *r);
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->loop = loop;
-	int error = channel_open(r, servers);
+	int error = resolve_channel_open(loop, servers, &r->channel);
 	if (error != 0) {
 		free(r);
 		return error;
@@ -519,14 +491,12 @@ void resolver_free(struct resolver *resolver)
 {
 	if (resolver == NULL)
 		return;
-	ares_destroy(resolver->channel); /* answers every lookup: all queries are ready, all sockets
-					    closed */
-	assert(resolver->watches == NULL && resolver->n_pending == 0);
+	resolve_channel_close(resolver->channel); /* answers every lookup: all queries are ready */
+	assert(resolver->n_pending == 0);
 	while (resolver->ready != NULL)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that it is ready */
 		query_free(resolver->ready);
 	tdestroy(resolver->names, node_free);
-	loop_timer_stop(resolver->loop, &resolver->timeout);
 	resolver->is_freed = true;
 	if (!resolver->deliver.is_queued)
 		free(resolver);

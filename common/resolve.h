@@ -1,11 +1,13 @@
 #ifndef COMMON_RESOLVE_H
 #define COMMON_RESOLVE_H
 /*
- * Does: names to addresses on the loop (c-ares), with deadline, cancel and a small TTL cache.
+ * Does: names to addresses or services on the loop (c-ares), with deadline, cancel and a small TTL
+ * cache.
  * Knows: DNS, /etc/hosts. Never knows: connecting. Literals never reach it.
  */
 #include "common/addr.h"
 #include "common/loop.h"
+#include "common/resolve_srv.h"
 
 #define RESOLVE_MAX_ADDRESSES 16 /* of one name; the rest is dropped */
 #define RESOLVE_MAX_PENDING                                                                        \
@@ -38,6 +40,15 @@ const char *resolve_library(void);
  * own @timeout_ms. Return: 0, ERR_NOMEM. */
 NODISCARD int resolve_start(struct resolver *resolver, const char *name, uint64_t timeout_ms,
 	resolve_fn *fn, void *owner, struct resolve_query **ret);
+/** resolve_srv_fn - as resolve_fn, with records in the order of the answer (resolve_srv_order()).
+ * ERR_NO_ADDRESS: no record names a host, as where the service is not offered (target "."). @ttl_s:
+ * how long the records hold from now on. */
+typedef void resolve_srv_fn(
+	int error, const struct resolve_srv *records, size_t n, uint32_t ttl_s, void *owner);
+/** resolve_srv_start() - looks the SRV records of @name ("_hop._tcp.example.net") up; limits and
+ * cache are those of resolve_start(). /etc/hosts knows none. Return: 0, ERR_NOMEM. */
+NODISCARD int resolve_srv_start(struct resolver *resolver, const char *name, uint64_t timeout_ms,
+	resolve_srv_fn *fn, void *owner, struct resolve_query **ret);
 /** resolve_cancel() - no callback will come. */
 void resolve_cancel(struct resolve_query *query);
 

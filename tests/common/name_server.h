@@ -24,6 +24,13 @@ enum name_rcode {
 	NAME_TCP_ONLY,     /* over UDP a truncated answer */
 };
 
+/* An SRV record of a name of the zone. */
+struct name_service {
+	const char *name;
+	uint16_t priority, weight, port;
+	const char *host; /* "" is the root */
+};
+
 struct name_record {
 	const char *name;
 	enum name_rcode rcode;
@@ -33,7 +40,8 @@ struct name_record {
 
 struct name_server {
 	struct loop *loop;
-	const struct name_record *zone; /* ends with name NULL */
+	const struct name_record *zone;      /* ends with name NULL */
+	const struct name_service *services; /* the same; NULL, or set by the test */
 	struct poll udp, listener, tcp;
 	char text[40]; /* for resolver_new() */
 	int n_queries; /* UDP and TCP */
@@ -79,6 +87,45 @@ static uint8_t *name_server_records(
 	return to;
 }
 
+static uint8_t *name_server_put16(uint8_t *to, uint16_t value)
+{
+	value = htons(value);
+	return name_server_put(to, &value, 2);
+}
+
+static uint8_t *name_server_put_name(uint8_t *to, const char *name)
+{
+	while (*name != '\0') {
+		size_t n = strcspn(name, ".");
+		*to++ = (uint8_t)n;
+		to = name_server_put(to, name, n);
+		name += n + (name[n] == '.');
+	}
+	*to++ = 0;
+	return to;
+}
+
+static uint8_t *name_server_services(uint8_t *to, const struct name_server *server,
+	const struct name_record *record, uint8_t *count)
+{
+	const struct name_service *service = server->services;
+	for (; service != NULL && service->name != NULL; service++) {
+		uint32_t ttl = htonl(record->ttl_s);
+		if (strcmp(service->name, record->name) != 0)
+			continue;
+		to = name_server_put(to, (uint8_t[]){ 0xc0, 12, 0, 33, 0, 1 }, 6);
+		to = name_server_put(to, &ttl, 4);
+		uint8_t *len = to;
+		to = name_server_put16(to + 2, service->priority);
+		to = name_server_put16(to, service->weight);
+		to = name_server_put16(to, service->port);
+		to = name_server_put_name(to, service->host);
+		name_server_put16(len, (uint16_t)(to - len - 2));
+		++*count;
+	}
+	return to;
+}
+
 /* Return: length of the answer in @to, 0 = none. */
 static size_t name_server_answer(
 	struct name_server *server, const uint8_t *query, bool is_tcp, uint8_t *to)
@@ -99,7 +146,8 @@ static size_t name_server_answer(
 	to[3] = (uint8_t)(0x80 | (rcode == NAME_TCP_ONLY ? 0 : rcode));
 	memset(to + 6, 0, 6);
 	if (!is_cut && (rcode == NAME_OK || rcode == NAME_TCP_ONLY))
-		at = name_server_records(at, record, type, &to[7]);
+		at = type == 33 ? name_server_services(at, server, record, &to[7])
+				: name_server_records(at, record, type, &to[7]);
 	return (size_t)(at - to);
 }
 

@@ -24,7 +24,7 @@ LIBRARIES = (
     (r"sodium\.h|sodium/", r"common/seal[\w]*\.c$"),
     (r"openssl/", r"common/record[\w]*\.c$"),
     (r"llhttp", r"access/http_head\.c$"),
-    (r"ares\.h|ares_", r"common/resolve\.c$"),
+    (r"ares\.h|ares_", r"common/resolve[\w]*\.[ch]$"),
     (r"sys/epoll\.h", r"common/|chain/cli_pump\.c$"),  # the pump: what libuv would set O_NONBLOCK on
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
