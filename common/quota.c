@@ -13,15 +13,21 @@
 void quota_init(struct quota *quota, uint32_t limit)
 {
 	atomic_init(&quota->n, 0);
-	quota->limit = limit;
+	atomic_init(&quota->limit, limit);
+}
+
+void quota_set_limit(struct quota *quota, uint32_t limit)
+{
+	atomic_store_explicit(&quota->limit, limit, memory_order_relaxed);
 }
 
 bool charge_take(struct charge *charge, struct quota *quota)
 {
 	assert(charge->quota == NULL);
 	uint32_t n = atomic_load_explicit(&quota->n, memory_order_relaxed);
+	uint32_t limit = atomic_load_explicit(&quota->limit, memory_order_relaxed);
 	do {
-		if ((quota->limit != 0 && n >= quota->limit) || n == UINT32_MAX)
+		if ((limit != 0 && n >= limit) || n == UINT32_MAX)
 			return false;
 	} while (!atomic_compare_exchange_weak(&quota->n, &n, n + 1));
 	charge->quota = quota;
@@ -41,7 +47,12 @@ void charge_return(struct charge *charge)
 void rate_init(struct rate *rate, uint32_t per_second)
 {
 	atomic_init(&rate->state, 0);
-	rate->per_second = per_second;
+	atomic_init(&rate->per_second, per_second);
+}
+
+void rate_set(struct rate *rate, uint32_t per_second)
+{
+	atomic_store_explicit(&rate->per_second, per_second, memory_order_relaxed);
 }
 
 /* A token bucket in one word: the state is the time up to which what was taken uses the rate up.
@@ -50,11 +61,12 @@ void rate_init(struct rate *rate, uint32_t per_second)
 
 bool rate_take(struct rate *rate, uint64_t now_ms)
 {
-	if (rate->per_second == 0)
+	uint32_t per_second = atomic_load_explicit(&rate->per_second, memory_order_relaxed);
+	if (per_second == 0)
 		return true;
 	uint64_t now =
 		(now_ms / 1000) * UNITS_PER_SECOND + (now_ms % 1000) * UNITS_PER_SECOND / 1000;
-	uint64_t cost = UNITS_PER_SECOND / rate->per_second;
+	uint64_t cost = UNITS_PER_SECOND / per_second;
 	uint64_t old = atomic_load_explicit(&rate->state, memory_order_relaxed), used;
 	do {
 		used = (old > now ? old : now) + cost;
@@ -81,7 +93,7 @@ struct stripe {
 
 struct source_quota {
 	uint8_t hash_key[16]; /* who picks addresses must not pick buckets */
-	uint32_t limit;
+	_Atomic uint32_t limit;
 	struct stripe stripes[N_STRIPES];
 };
 
@@ -91,11 +103,16 @@ int source_quota_new(uint32_t limit, struct source_quota **ret)
 	if (sources == NULL)
 		return ERR_NOMEM;
 	seal_random(sources->hash_key, sizeof sources->hash_key);
-	sources->limit = limit;
+	atomic_init(&sources->limit, limit);
 	for (size_t i = 0; i < N_STRIPES; i++)
 		pthread_mutex_init(&sources->stripes[i].mutex, NULL);
 	*ret = sources;
 	return 0;
+}
+
+void source_quota_set_limit(struct source_quota *sources, uint32_t limit)
+{
+	atomic_store_explicit(&sources->limit, limit, memory_order_relaxed);
 }
 
 void source_quota_free(struct source_quota *sources)
@@ -113,7 +130,7 @@ void source_quota_free(struct source_quota *sources)
 
 /* An IP4 address and an IP6 /64 are told apart by the first two bytes: no IP6 network that is in
  * use begins with 0xffff. */
-static bool source_key(const union addr_sock *source, uint8_t key[8])
+bool source_key(const union addr_sock *source, uint8_t key[8])
 {
 	union addr_sock plain = *source;
 	addr_sock_unmap(&plain);
@@ -175,13 +192,13 @@ static bool grow(const struct source_quota *sources, struct stripe *stripe)
 
 /* Under the stripe's lock. */
 static bool take_one(const struct source_quota *sources, struct stripe *stripe, uint64_t hash,
-	const uint8_t key[8])
+	const uint8_t key[8], uint32_t limit)
 {
 	if (!grow(sources, stripe))
 		return false;
 	struct source **link = find_link(stripe, hash, key);
 	if (*link != NULL) {
-		if ((*link)->n >= sources->limit)
+		if ((*link)->n >= limit)
 			return false;
 		(*link)->n++;
 		return true;
@@ -200,12 +217,13 @@ bool source_charge_take(
 	struct source_charge *charge, struct source_quota *sources, const union addr_sock *source)
 {
 	assert(!charge->is_taken);
-	if (sources->limit == 0 || !source_key(source, charge->key))
+	uint32_t limit = atomic_load_explicit(&sources->limit, memory_order_relaxed);
+	if (limit == 0 || !source_key(source, charge->key))
 		return true;
 	uint64_t hash = source_hash(sources, charge->key);
 	struct stripe *stripe = &sources->stripes[hash % N_STRIPES];
 	pthread_mutex_lock(&stripe->mutex);
-	bool is_taken = take_one(sources, stripe, hash, charge->key);
+	bool is_taken = take_one(sources, stripe, hash, charge->key, limit);
 	pthread_mutex_unlock(&stripe->mutex);
 	charge->sources = sources;
 	charge->is_taken = is_taken;
