@@ -1,9 +1,8 @@
 #include "access/access.h"
 
+#include "access/gate.h"
 #include "access/logins.h"
 #include "access/session.h"
-#include "access/udp_forward.h"
-#include "common/listener.h"
 #include "common/workers.h"
 
 #include <stdlib.h>
@@ -11,11 +10,9 @@
 #define LOG_MODULE "access"
 #include "common/log.h"
 
-#define PORT_TRIES 16 /* for a port that is free for both transports */
-
 /* The limits of one listener, shared by all workers. */
 struct shared_listener {
-	struct addr at; /* with the port the kernel chose */
+	struct access_entry entry;
 	struct quota connections;
 	struct source_quota *sources;
 };
@@ -25,6 +22,7 @@ struct access {
 	struct shared_listener *listeners;
 	struct quota connections;
 	struct source_quota *sources;
+	struct chain_health *health; /* of all hops and chains */
 	uint16_t *ports;
 	_Atomic unsigned n_ready;
 	_Atomic int i_failed;
@@ -39,15 +37,14 @@ struct server {
 	struct resolver *resolver;
 	struct chain_upstream **upstreams; /* of options->upstreams */
 	struct access_ingress *ingresses;  /* one per listener */
-	struct listener **listeners;
-	struct access_udp **udps;
+	struct access_gate **gates;
 	bool is_draining;
 };
 
 static bool has_flows(const struct server *server)
 {
 	for (size_t i = 0; i < server->access->options->n_listen; i++) {
-		if (server->udps[i] != NULL && access_udp_count(server->udps[i]) > 0)
+		if (access_gate_count(server->gates[i]) > 0)
 			return true;
 	}
 	return false;
@@ -70,66 +67,13 @@ static void on_session_end(struct access_worker *worker)
 	end_if_drained((struct server *)worker);
 }
 
-static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
-{
-	access_session_start(owner, stream, peer);
-}
-
-static void close_listeners(struct server *server)
+static void close_gates(struct server *server)
 {
 	for (size_t i = 0; i < server->access->options->n_listen; i++) {
-		listener_close(server->listeners[i]);
-		server->listeners[i] = NULL;
+		struct access_gate *gate = server->gates[i];
+		server->gates[i] = NULL;
+		access_gate_close(gate);
 	}
-}
-
-static void close_udps(struct server *server)
-{
-	for (size_t i = 0; i < server->access->options->n_listen; i++) {
-		struct access_udp *udp = server->udps[i];
-		server->udps[i] = NULL;
-		access_udp_close(udp);
-	}
-}
-
-/* Opens what listener @i takes, at @at; *ret_port is the port of both. */
-static int open_at(struct server *server, size_t i, struct addr at, uint16_t *ret_port)
-{
-	struct access_ingress *ingress = &server->ingresses[i];
-	bool shares_port = server->access->options->n_workers > 1;
-	int error = 0;
-	if (ingress->options->transports & ACCESS_TCP) {
-		error = listener_open(server->worker.loop, &at, shares_port, on_accept,
-			&server->ingresses[i], &server->listeners[i]);
-		if (error != 0)
-			return error;
-		at.port = listener_port(server->listeners[i]);
-	}
-	if (ingress->options->transports & ACCESS_UDP) {
-		error = access_udp_open(
-			ingress, server->worker.io, &at, shares_port, &server->udps[i]);
-		if (error != 0) {
-			listener_close(server->listeners[i]);
-			server->listeners[i] = NULL;
-			return error;
-		}
-		at.port = access_udp_port(server->udps[i]);
-	}
-	*ret_port = at.port;
-	return 0;
-}
-
-/* A port the kernel chose for TCP may be taken for UDP: then another one. */
-static int open_listener(struct server *server, size_t i, uint16_t *ret_port)
-{
-	const struct addr *at = &server->access->listeners[i].at;
-	int error = -EADDRINUSE;
-	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
-		error = open_at(server, i, *at, ret_port);
-		if (at->port != 0)
-			break;
-	}
-	return error;
 }
 
 static int make_ingress(struct server *server, size_t i)
@@ -152,17 +96,17 @@ static int open_listeners(struct server *server)
 {
 	struct access *access = server->access;
 	for (size_t i = 0; i < access->options->n_listen; i++) {
-		uint16_t port = 0;
 		int error = make_ingress(server, i);
 		if (error != 0)
 			return error;
-		error = open_listener(server, i, &port);
+		error = access_gate_open(&server->ingresses[i], &access->listeners[i].entry,
+			access->options->n_workers > 1, &server->gates[i]);
 		if (error != 0) {
 			access->i_failed = (int)i;
 			return error;
 		}
 		if (server->worker.i_worker == 0)
-			access->ports[i] = port;
+			access->ports[i] = access_gate_port(server->gates[i]);
 	}
 	return 0;
 }
@@ -182,10 +126,8 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 	};
 	server->upstreams = calloc(o->n_upstreams, sizeof(struct chain_upstream *));
 	server->ingresses = calloc(o->n_listen, sizeof *server->ingresses);
-	server->listeners = calloc(o->n_listen, sizeof(struct listener *));
-	server->udps = calloc(o->n_listen, sizeof(struct access_udp *));
-	if (server->upstreams == NULL || server->ingresses == NULL || server->listeners == NULL ||
-		server->udps == NULL)
+	server->gates = calloc(o->n_listen, sizeof(struct access_gate *));
+	if (server->upstreams == NULL || server->ingresses == NULL || server->gates == NULL)
 		return ERR_NOMEM;
 	int error = resolver_new(loop, o->dns_servers, &server->resolver);
 	if (error == 0)
@@ -194,7 +136,10 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		error = drain_new(loop, no_silence, on_drain_empty, server, &server->worker.drain);
 	if (error == 0)
 		error = udp_io_new(loop, &server->worker.io);
-	struct chain_upstream_options upstream = { .loop = loop, .resolver = server->resolver };
+	struct chain_upstream_options upstream = { .loop = loop,
+		.resolver = server->resolver,
+		.health = access->health,
+		.probes = i_worker == 0 };
 	for (size_t i = 0; error == 0 && i < o->n_upstreams; i++)
 		error = chain_upstream_new(&upstream, o->upstreams[i], &server->upstreams[i]);
 	return error;
@@ -203,10 +148,8 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 static void finish(void *worker)
 {
 	struct server *server = worker;
-	if (server->listeners != NULL)
-		close_listeners(server);
-	if (server->udps != NULL)
-		close_udps(server);
+	if (server->gates != NULL)
+		close_gates(server);
 	for (size_t i = 0; server->upstreams != NULL && i < server->access->options->n_upstreams;
 		i++)
 		chain_upstream_free(server->upstreams[i]);
@@ -218,8 +161,7 @@ static void finish(void *worker)
 	resolver_free(server->resolver);
 	free(server->upstreams);
 	free(server->ingresses);
-	free(server->listeners);
-	free(server->udps);
+	free(server->gates);
 	free(server);
 }
 
@@ -247,9 +189,8 @@ static void drain(void *worker)
 {
 	struct server *server = worker;
 	server->is_draining = true;
-	close_listeners(server);
 	for (size_t i = 0; i < server->access->options->n_listen; i++)
-		access_udp_drain(server->udps[i]);
+		access_gate_drain(server->gates[i]);
 	access_sessions_drain(&server->worker);
 	end_if_drained(server);
 }
@@ -258,38 +199,20 @@ static void stop(void *worker)
 {
 	struct server *server = worker;
 	server->is_draining = true;
-	close_listeners(server);
 	access_sessions_stop(&server->worker);
 	drain_stop(server->worker.drain);
-	close_udps(server);
+	close_gates(server);
 	end_if_drained(server);
-}
-
-/* One port for all workers, free for every transport of the listener. */
-static int claim(const struct access_listener *o, struct addr *at)
-{
-	uint16_t wanted = at->port;
-	int error = -EADDRINUSE;
-	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
-		at->port = wanted;
-		error = o->transports & ACCESS_TCP ? listener_claim(at) : 0;
-		if (error == 0 && (o->transports & ACCESS_UDP))
-			error = udp_claim(at);
-		if (wanted != 0)
-			break;
-	}
-	return error;
 }
 
 static int make_listener(struct access *access, size_t i)
 {
 	const struct access_listener *o = &access->options->listen[i];
 	struct shared_listener *l = &access->listeners[i];
-	l->at = o->addr;
 	quota_init(&l->connections, o->max_connections);
 	int error = source_quota_new(o->max_connections_per_source, &l->sources);
-	if (error == 0 && access->options->n_workers > 1)
-		error = claim(o, &l->at);
+	if (error == 0)
+		error = access_entry_open(&l->entry, o, access->options);
 	if (error != 0)
 		access->i_failed = (int)i;
 	return error;
@@ -304,6 +227,8 @@ static int make_shared(struct access *access)
 		return ERR_NOMEM;
 	quota_init(&access->connections, o->max_connections);
 	int error = source_quota_new(o->max_connections_per_source, &access->sources);
+	if (error == 0)
+		error = chain_health_new(&access->health);
 	for (size_t i = 0; error == 0 && i < o->n_listen; i++)
 		error = make_listener(access, i);
 	return error;
@@ -323,9 +248,12 @@ int access_run(const struct access_options *options, access_ready_fn *on_ready, 
 		error = workers_run(options->n_workers, options->drain_ms, &ops, &access);
 	if (ret_listen != NULL)
 		*ret_listen = access.i_failed;
-	for (size_t i = 0; access.listeners != NULL && i < options->n_listen; i++)
+	for (size_t i = 0; access.listeners != NULL && i < options->n_listen; i++) {
+		access_entry_close(&access.listeners[i].entry);
 		source_quota_free(access.listeners[i].sources);
+	}
 	source_quota_free(access.sources);
+	chain_health_free(access.health);
 	free(access.listeners);
 	free(access.ports);
 	return error;

@@ -270,7 +270,7 @@ static enum cli_exit serve(
 	if (error == 0)
 		return CLI_OK;
 	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
-		port_owner_explain(stderr, "access", &o->listen[i_failed].addr, error);
+		port_owner_explain(stderr, "access", &o->listen[i_failed].addr, o->passed, error);
 		return CLI_LISTEN;
 	}
 	fprintf(stderr, "access: %s\n", err_text(error));
@@ -284,15 +284,20 @@ static enum cli_exit run(const struct flags *flags)
 	char *path = NULL;
 	if (!daemon_start("access"))
 		return CLI_FAILED;
+	struct systemd_sockets *passed;
 	struct report *report = report_new("access");
-	if (report == NULL)
+	if (report == NULL || systemd_take(&passed) != 0) {
+		report_free(report);
 		return CLI_FAILED;
+	}
+	o.passed = passed;
 	enum cli_exit result = configure(flags, &o, &log, report, &path);
 	report_print(report, stderr);
 	report_free(report);
 	if (result == CLI_OK)
 		result = serve(&o, &log, path != NULL ? path : flags->chain);
 	access_options_deinit(&o);
+	systemd_free(passed);
 	free(path);
 	return result;
 }

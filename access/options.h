@@ -11,6 +11,8 @@
 #include "common/addr.h"
 #include "common/netset.h"
 
+struct systemd_sockets;
+
 /* What a listener takes; a plain forward takes both unless its address says one. */
 enum {
 	ACCESS_TCP = 1,
@@ -33,6 +35,7 @@ struct access_listener {
 	size_t n_users;
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
+	uint32_t mode;      /* of a socket file; 0 = PLACE_MODE */
 };
 
 struct access_options {
@@ -45,6 +48,7 @@ struct access_options {
 	size_t n_upstreams;
 	struct route_rule *rules; /* owned; the first that matches wins */
 	size_t n_rules;
+	const struct systemd_sockets *passed;                 /* or NULL; a reload keeps them */
 	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	bool logs_connections;

@@ -286,11 +286,10 @@ static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
 	LOG_DEBUG("udp listener error=%s", err_name(error));
 }
 
-int access_udp_open(struct access_ingress *ingress, struct udp_io *io, const struct addr *at,
-	bool shares_port, struct access_udp **ret)
+int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
+	const struct udp_options *socket, struct access_udp **ret)
 {
 	static const struct udp_ops ops = { .on_packet = on_packet, .on_error = on_error };
-	struct udp_options options = { .bind = at, .shares_port = shares_port, .is_shared = true };
 	uint32_t max_flows = ingress->options->max_flows;
 	struct access_udp *udp = calloc(1, sizeof *udp);
 	if (udp == NULL)
@@ -300,7 +299,7 @@ int access_udp_open(struct access_ingress *ingress, struct udp_io *io, const str
 	int error = flow_table_new(max_flows > 0 ? max_flows : ACCESS_FLOWS_MAX,
 		loop_now_ms(ingress->worker->loop), on_idle, udp, &udp->table);
 	if (error == 0)
-		error = udp_open(io, &options, &ops, udp, &udp->udp);
+		error = udp_open(io, socket, &ops, udp, &udp->udp);
 	if (error != 0) {
 		flow_table_free(udp->table);
 		free(udp);
@@ -309,6 +308,11 @@ int access_udp_open(struct access_ingress *ingress, struct udp_io *io, const str
 	warm_list_init(&udp->hot, ingress->worker->loop, HOT_MAX, REST_MS, cool);
 	*ret = udp;
 	return 0;
+}
+
+void access_udp_use(struct access_udp *udp, struct access_ingress *ingress)
+{
+	udp->ingress = ingress;
 }
 
 uint16_t access_udp_port(const struct access_udp *udp)

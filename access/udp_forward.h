@@ -16,9 +16,11 @@
 #define ACCESS_FLOWS_MAX         16384 /* default cap per listener and worker */
 
 struct access_udp;
-/** access_udp_open() - listens on @at for @ingress (borrowed). Return: 0, -errno. */
+/** access_udp_open() - listens for @ingress (borrowed) on the socket of @socket. Return: 0, -errno.
+ */
 NODISCARD int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
-	const struct addr *at, bool shares_port, struct access_udp **ret);
+	const struct udp_options *socket, struct access_udp **ret);
+void access_udp_use(struct access_udp *udp, struct access_ingress *ingress); /* for new flows */
 uint16_t access_udp_port(const struct access_udp *udp);
 /** access_udp_drain() - no new flows, and the old ones end when they are idle for
  * ACCESS_FLOW_DRAIN_MS. As always, on_session_end of the ingress's worker runs after each. NULL ok.

@@ -27,6 +27,9 @@ static uint8_t atyp_of(const struct addr *a)
 	case ADDR_NAME:
 		return WIRE_ATYP_NAME;
 	case ADDR_NONE:
+	case ADDR_UNIX:
+	case ADDR_SYSTEMD:
+	case ADDR_STDIO:
 		break;
 	}
 	return WIRE_ATYP_NONE;

@@ -298,6 +298,10 @@ static bool is_kind_right(const struct wire_request *r)
 		return r->atyp == WIRE_ATYP_IP6;
 	case ADDR_NAME:
 		return has_name(r);
+	case ADDR_UNIX:
+	case ADDR_SYSTEMD:
+	case ADDR_STDIO:
+		break;
 	}
 	return false;
 }

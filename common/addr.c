@@ -86,6 +86,8 @@ const char *addr_parse_text(enum addr_parse_error error)
 		[ADDR_AMBIGUOUS_IP6] = "is ambiguous; write [IPv6]:PORT",
 		[ADDR_BAD_IP6] = "has a malformed IPv6 address in its brackets",
 		[ADDR_BAD_NAME] = "has neither an IP address nor a valid name as its host",
+		[ADDR_BAD_PATH] = "has no absolute path of at most 107 bytes",
+		[ADDR_BAD_SYSTEMD] = "has no name that systemd would pass",
 	};
 	return texts[error];
 }
@@ -253,6 +255,48 @@ static enum addr_parse_error parse_whole(const char *text, bool is_listen, struc
 	return error;
 }
 
+/* As systemd checks FileDescriptorName=: no control bytes, no colon. */
+static enum addr_parse_error parse_systemd(const char *name, struct addr *a)
+{
+	size_t len = strlen(name);
+	if (len == 0 || len > ADDR_NAME_MAX)
+		return ADDR_BAD_SYSTEMD;
+	for (const char *c = name; *c != '\0'; c++) {
+		if (*c <= ' ' || *c == 0x7f || *c == ':')
+			return ADDR_BAD_SYSTEMD;
+	}
+	a->kind = ADDR_SYSTEMD;
+	memcpy(a->name, name, len + 1);
+	return ADDR_OK;
+}
+
+static enum addr_parse_error parse_unix(const char *path, struct addr *a)
+{
+	size_t len = strlen(path);
+	if (*path != '/' || len < 2 || len > ADDR_PATH_MAX)
+		return ADDR_BAD_PATH;
+	a->kind = ADDR_UNIX;
+	memcpy(a->name, path, len + 1);
+	return ADDR_OK;
+}
+
+static enum addr_parse_error parse_place(const char *text, struct addr *ret)
+{
+	struct addr a = { 0 };
+	enum addr_parse_error error = ADDR_OK;
+	if (strcmp(text, "stdio") == 0)
+		a.kind = ADDR_STDIO;
+	else if (strncmp(text, "unix:", 5) == 0)
+		error = parse_unix(text + 5, &a);
+	else if (strncmp(text, "systemd:", 8) == 0)
+		error = parse_systemd(text + 8, &a);
+	else
+		return parse_whole(text, true, ret);
+	if (error == ADDR_OK)
+		*ret = a;
+	return error;
+}
+
 enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret)
 {
 	return parse_whole(text, false, ret);
@@ -260,7 +304,7 @@ enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret)
 
 enum addr_parse_error addr_parse_listen(const char *text, struct addr *ret)
 {
-	return parse_whole(text, true, ret);
+	return parse_place(text, ret);
 }
 
 int addr_to_sock(const struct addr *a, union addr_sock *ret)
@@ -284,6 +328,10 @@ int addr_to_sock(const struct addr *a, union addr_sock *ret)
 void addr_from_sock(const union addr_sock *s, struct addr *ret)
 {
 	*ret = (struct addr){ .port = addr_sock_port(s) };
+	if (s->any.sa_family == AF_UNIX) {
+		ret->kind = ADDR_UNIX;
+		return;
+	}
 	if (s->any.sa_family == AF_INET) {
 		ret->kind = ADDR_IP4;
 		memcpy(ret->ip, &s->ip4.sin_addr, 4);
@@ -295,6 +343,11 @@ void addr_from_sock(const union addr_sock *s, struct addr *ret)
 	memcpy(ret->ip, &s->ip6.sin6_addr, 16);
 }
 
+bool addr_is_port(const struct addr *a)
+{
+	return a->kind != ADDR_UNIX && a->kind != ADDR_SYSTEMD && a->kind != ADDR_STDIO;
+}
+
 bool addr_is_equal(const struct addr *a, const struct addr *b)
 {
 	return a->kind == b->kind && a->port == b->port && a->scope == b->scope &&
@@ -303,11 +356,15 @@ bool addr_is_equal(const struct addr *a, const struct addr *b)
 
 socklen_t addr_sock_len(const union addr_sock *s)
 {
+	if (s->any.sa_family == AF_UNIX)
+		return sizeof s->any.sa_family;
 	return s->any.sa_family == AF_INET ? sizeof s->ip4 : sizeof s->ip6;
 }
 
 uint16_t addr_sock_port(const union addr_sock *s)
 {
+	if (s->any.sa_family == AF_UNIX)
+		return 0;
 	return ntohs(s->any.sa_family == AF_INET ? s->ip4.sin_port : s->ip6.sin6_port);
 }
 
@@ -331,6 +388,8 @@ bool addr_sock_is_equal(const union addr_sock *a, const union addr_sock *b)
 		return false;
 	if (a->any.sa_family == AF_INET)
 		return a->ip4.sin_addr.s_addr == b->ip4.sin_addr.s_addr;
+	if (a->any.sa_family == AF_UNIX)
+		return true;
 	uint32_t scope_a = a->ip6.sin6_scope_id, scope_b = b->ip6.sin6_scope_id;
 	if (scope_a != 0 && scope_b != 0 && scope_a != scope_b)
 		return false;
@@ -384,6 +443,8 @@ static bool is_same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)
 
 enum addr_class addr_classify_net(const union addr_sock *net, unsigned prefix_bits)
 {
+	if (net->any.sa_family == AF_UNIX)
+		return ADDR_LOOPBACK;
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
 		const struct range *r = &ranges[i];
 		if (r->family == net->any.sa_family && r->bits <= prefix_bits &&
@@ -434,6 +495,15 @@ const char *addr_print(const struct addr *a, char to[ADDR_TEXT_MAX])
 		break;
 	case ADDR_NAME:
 		snprintf(to, ADDR_TEXT_MAX, "%s:%u", a->name, a->port);
+		break;
+	case ADDR_UNIX:
+		snprintf(to, ADDR_TEXT_MAX, *a->name != '\0' ? "unix:%s" : "unix", a->name);
+		break;
+	case ADDR_SYSTEMD:
+		snprintf(to, ADDR_TEXT_MAX, "systemd:%s", a->name);
+		break;
+	case ADDR_STDIO:
+		snprintf(to, ADDR_TEXT_MAX, "stdio");
 		break;
 	}
 	return to;

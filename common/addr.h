@@ -15,7 +15,8 @@
 #define ADDR_NAME_MAX 253                  /* longest DNS name in text, without a trailing dot */
 #define ADDR_TEXT_MAX (ADDR_NAME_MAX + 10) /* "[...]:65535" and NUL */
 
-/* A socket address of the two families we dial; 28 bytes. */
+/* A socket address of the two families we dial; 28 bytes. AF_UNIX, without more, is the peer of a
+ * unix socket: somebody on this host. */
 union addr_sock {
 	struct sockaddr any;
 	struct sockaddr_in ip4;
@@ -27,7 +28,13 @@ enum addr_kind {
 	ADDR_IP4,
 	ADDR_IP6,
 	ADDR_NAME,
+	/* Only where one listens. */
+	ADDR_UNIX,    /* a socket file: its path is the name */
+	ADDR_SYSTEMD, /* what systemd passed under this name */
+	ADDR_STDIO,   /* the one connection on descriptors 0 and 1 */
 };
+
+#define ADDR_PATH_MAX 107 /* of a socket file */
 
 /* What a person or a header names: a literal or a DNS name, and a port. */
 struct addr {
@@ -35,7 +42,7 @@ struct addr {
 	uint16_t port;                /* host order */
 	uint8_t ip[16];               /* IP4: first 4 bytes, rest zero; IP6: all 16 */
 	uint32_t scope;               /* IP6: interface index of a link-local literal, else 0 */
-	char name[ADDR_NAME_MAX + 1]; /* NAME: text without trailing dot, else "" */
+	char name[ADDR_NAME_MAX + 1]; /* NAME: text without trailing dot; UNIX, SYSTEMD; else "" */
 };
 
 enum addr_parse_error {
@@ -47,6 +54,8 @@ enum addr_parse_error {
 	ADDR_AMBIGUOUS_IP6, /* "2001:db8::1:7000": needs brackets */
 	ADDR_BAD_IP6,
 	ADDR_BAD_NAME,
+	ADDR_BAD_PATH,    /* "unix:PATH": not absolute, or longer than ADDR_PATH_MAX */
+	ADDR_BAD_SYSTEMD, /* "systemd:NAME": not what systemd accepts as a name */
 };
 
 /**
@@ -60,7 +69,8 @@ enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret);
  * addr_parse_listen() - ":PORT", "*:PORT", "HOST:PORT" (IP literal only), "[IPV6%zone]:PORT"; PORT
  * 0 = any.
  * ":PORT" and "*:PORT" give kind ADDR_NONE: one dual-stack socket, 0.0.0.0 where IPv6 is off.
- * A host name is ADDR_BAD_NAME.
+ * A host name is ADDR_BAD_NAME. Or "unix:/PATH", "systemd:NAME", "stdio"; addr_print() gives them
+ * back.
  */
 enum addr_parse_error addr_parse_listen(const char *text, struct addr *ret);
 
@@ -84,6 +94,9 @@ uint16_t addr_sock_port(const union addr_sock *s);
 void addr_sock_set_port(union addr_sock *s, uint16_t port);
 /** addr_sock_is_equal() - same family, address and port (scope too when both have one). */
 bool addr_sock_is_equal(const union addr_sock *a, const union addr_sock *b);
+/** addr_is_port() - whether @a is an address with a port to bind: no socket file, nothing passed.
+ */
+bool addr_is_port(const struct addr *a);
 /** addr_sock_unmap() - turns ::ffff:a.b.c.d into the IP4 address it is; everything else stays. */
 void addr_sock_unmap(union addr_sock *s);
 

@@ -2,6 +2,7 @@
 
 #include "common/tcp.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,6 +27,12 @@ static void resume(struct timer *timer)
 	poll_again(l->loop, &l->poll, READY_IN);
 }
 
+static int open_stream(struct listener *l, int fd, const union addr_sock *peer, struct stream **ret)
+{
+	return peer->any.sa_family == AF_UNIX ? tcp_open_unix_fd(l->loop, fd, ret)
+					      : tcp_open_fd(l->loop, fd, ret);
+}
+
 /* Return: whether another connection may be taken now. */
 static bool accept_one(struct listener *l)
 {
@@ -33,7 +40,7 @@ static bool accept_one(struct listener *l)
 	socklen_t len = sizeof peer;
 	struct stream *stream;
 	int fd = accept4(l->poll.fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0 && tcp_open_fd(l->loop, fd, &stream) == 0) {
+	if (fd >= 0 && open_stream(l, fd, &peer, &stream) == 0) {
 		addr_sock_unmap(&peer);
 		l->fn(stream, &peer, l->owner); /* may close @l */
 		return true;
@@ -96,16 +103,13 @@ static int open_socket(const struct addr *at, bool shares_port)
 	return bind_and_listen(&sock, false, shares_port);
 }
 
-int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn,
-	void *owner, struct listener **ret)
+/* Takes @fd. */
+static int watch(struct loop *loop, int fd, listener_fn *fn, void *owner, struct listener **ret)
 {
 	struct listener *l = calloc(1, sizeof *l);
-	if (l == NULL)
+	if (l == NULL) {
+		close(fd);
 		return ERR_NOMEM;
-	int fd = open_socket(at, shares_port);
-	if (fd < 0) {
-		free(l);
-		return fd;
 	}
 	int error = poll_add(loop, &l->poll, fd, on_poll);
 	if (error != 0) {
@@ -118,6 +122,23 @@ int listener_open(struct loop *loop, const struct addr *at, bool shares_port, li
 	l->owner = owner;
 	*ret = l;
 	return 0;
+}
+
+int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn,
+	void *owner, struct listener **ret)
+{
+	int fd = open_socket(at, shares_port);
+	return fd < 0 ? fd : watch(loop, fd, fn, owner, ret);
+}
+
+int listener_open_fd(struct loop *loop, int fd, listener_fn *fn, void *owner, struct listener **ret)
+{
+	static const int on = 1;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	setsockopt(copy, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* of TCP */
+	return watch(loop, copy, fn, owner, ret);
 }
 
 static uint16_t port_of(int fd)

@@ -41,6 +41,7 @@ struct tcp {
 	bool is_readable, is_writable;
 	bool has_hung_up; /* the peer's FIN is in the receive queue */
 	bool has_urgent;  /* an urgent byte came: reads may stop short of it, splice() at it */
+	bool is_unix;     /* reads may stop short of a message that passes descriptors */
 	bool holds_back;  /* MSG_MORE was the last word */
 	bool has_ended;   /* EOF was delivered */
 	bool is_pulling;  /* DATA carries no bytes: the owner splices */
@@ -143,7 +144,7 @@ static bool read_once(struct tcp *t)
 	size_t size = t->read_left < LOOP_READ_SIZE ? (size_t)t->read_left : LOOP_READ_SIZE;
 	ssize_t n = recv(t->poll.fd, buffer, size, 0);
 	if (n > 0) {
-		if ((size_t)n < size && !t->has_hung_up && !t->has_urgent)
+		if ((size_t)n < size && !t->has_hung_up && !t->has_urgent && !t->is_unix)
 			t->is_readable = false; /* short read: the queue is empty */
 		if (t->read_left != STREAM_NO_LIMIT)
 			t->read_left -= (uint64_t)n;
@@ -526,6 +527,14 @@ static int open_fd(struct loop *loop, int fd, enum tcp_state state, struct strea
 int tcp_open_fd(struct loop *loop, int fd, struct stream **ret)
 {
 	return open_fd(loop, fd, TCP_IS_OPEN, ret);
+}
+
+int tcp_open_unix_fd(struct loop *loop, int fd, struct stream **ret)
+{
+	int error = open_fd(loop, fd, TCP_IS_OPEN, ret);
+	if (error == 0)
+		tcp_of(*ret)->is_unix = true;
+	return error;
 }
 
 int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first, stream_fn *fn,

@@ -1,7 +1,7 @@
 #ifndef COMMON_TCP_H
 #define COMMON_TCP_H
 /*
- * Does: TCP streams on raw non-blocking sockets watched by the loop.
+ * Does: TCP streams, and those of unix sockets, on raw non-blocking sockets watched by the loop.
  * Knows: sockets, splice(2). Never knows: proxying.
  */
 #include "common/addr.h"
@@ -11,6 +11,10 @@
 /** tcp_open_fd() - a stream on a connected, non-blocking @fd (takes it; closes it on failure too).
  */
 NODISCARD int tcp_open_fd(struct loop *loop, int fd, struct stream **ret);
+
+/** tcp_open_unix_fd() - the same of a unix socket. What TCP alone has is left out, and there are no
+ * resets: a peer takes an abort for an end in order, unless it had sent bytes that nobody read. */
+NODISCARD int tcp_open_unix_fd(struct loop *loop, int fd, struct stream **ret);
 
 /**
  * tcp_connect() - starts a connection to @to; CONNECTED or FAILED follows. The caller has a

@@ -2,6 +2,7 @@
 
 #include "common/udp_internal.h"
 
+#include <fcntl.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,14 @@ static void set_options(int fd, const struct udp_options *options, int family)
 		set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
 }
 
+/* Which of the host's addresses a datagram came to, where that is not known. */
+static void tell_local(int fd, const union addr_sock *at)
+{
+	if (is_any(at))
+		set_option(fd, at->any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP,
+			at->any.sa_family == AF_INET6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
+}
+
 static int bind_and_connect(
 	int fd, const union addr_sock *at, bool is_dual, const struct udp_options *options)
 {
@@ -282,9 +291,8 @@ static int bind_and_connect(
 		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_dual ? 0 : 1);
 	if (options->shares_port)
 		set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (at != NULL && is_any(at) && options->connect == NULL)
-		set_option(fd, at->any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			at->any.sa_family == AF_INET6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
+	if (at != NULL && options->connect == NULL)
+		tell_local(fd, at);
 	if (at != NULL && bind(fd, &at->any, addr_sock_len(at)) != 0)
 		return -errno;
 	const union addr_sock *to = options->connect;
@@ -309,8 +317,27 @@ static int open_at(const union addr_sock *at, bool is_dual, const struct udp_opt
 	return fd;
 }
 
+static int adopt(const struct udp_options *options)
+{
+	union addr_sock at = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof at;
+	int fd = fcntl(options->adopted_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (getsockname(fd, &at.any, &len) != 0 ||
+		(at.any.sa_family != AF_INET && at.any.sa_family != AF_INET6)) {
+		close(fd);
+		return -EAFNOSUPPORT;
+	}
+	set_options(fd, options, at.any.sa_family);
+	tell_local(fd, &at);
+	return fd;
+}
+
 static int open_socket(const struct udp_options *options)
 {
+	if (options->adopted_fd > 0)
+		return adopt(options);
 	const struct addr *bind_to = options->bind;
 	union addr_sock at = { .any.sa_family = AF_UNSPEC };
 	if (bind_to == NULL)

@@ -39,6 +39,7 @@ struct udp_options {
 				    port of the family of @connect */
 	const union addr_sock *connect; /* or NULL */
 	bool shares_port;               /* SO_REUSEPORT, for several workers */
+	int adopted_fd; /* a bound socket, of which a copy is used instead of all that; 0 = none */
 	bool keeps_df;  /* IP_PMTUDISC_PROBE; else IP_PMTUDISC_DONT: fragmentation is allowed */
 	bool is_shared; /* buffers of UDP_BUFFER, else of UDP_FLOW_BUFFER */
 };

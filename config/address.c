@@ -45,8 +45,8 @@ static bool refuse_name(const char *shown, enum address_role role, char *why)
 	if (is_digits(shown))
 		return refuse(why, "\"%s\" has no host part; did you mean \":%s\"?", shown, shown);
 	return refuse(why,
-		"\"%s\" is not an address of this host; expected \":PORT\" or an IP address with a "
-		"port",
+		"\"%s\" is not an address of this host; expected \":PORT\", an IP address with a "
+		"port, \"unix:/PATH\" or \"systemd:NAME\"",
 		shown);
 }
 
@@ -79,6 +79,15 @@ bool address_parse(
 			(int)(colon - text), text, colon + 1);
 	case ADDR_BAD_IP6:
 		return refuse(why, "\"%s\" has a malformed IPv6 address", shown);
+	case ADDR_BAD_PATH:
+		return refuse(why,
+			"\"%s\" needs an absolute path of at most %d bytes: \"unix:/PATH\"", shown,
+			ADDR_PATH_MAX);
+	case ADDR_BAD_SYSTEMD:
+		return refuse(why,
+			"\"%s\" needs the name of a socket unit: \"systemd:NAME\", as in its "
+			"FileDescriptorName=",
+			shown);
 	case ADDR_BAD_NAME:
 		break;
 	}

@@ -329,6 +329,24 @@ bool field_sources(struct document *document, const struct json *value, struct n
 	return field_each(document, value, "an array of sources", 1, read_source_rule, set);
 }
 
+bool field_mode(struct document *document, const struct json *value, uint32_t *ret)
+{
+	const char *text = field_text(document, value, "a file mode like \"0660\"");
+	char shown[32];
+	if (text == NULL)
+		return false;
+	if (strlen(text) != 4 || *text != '0' || strspn(text, "01234567") != 4) {
+		report_quote(text, shown, sizeof shown);
+		document_error(document, value, DOCUMENT_VALUE,
+			"\"%s\" is not a file mode; expected 0 and three octal digits like "
+			"\"0660\"",
+			shown);
+		return false;
+	}
+	*ret = (uint32_t)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+	return true;
+}
+
 bool field_path(struct document *document, const struct json *value, char **ret)
 {
 	const char *text = field_text(document, value, "a path");

@@ -53,6 +53,8 @@ bool field_listen(struct document *document, const struct json *value, struct ad
 /** field_targets(), field_sources() - an array of rules; appended to @set. */
 bool field_targets(struct document *document, const struct json *value, struct netset *set);
 bool field_sources(struct document *document, const struct json *value, struct netset *set);
+/** field_mode() - permission bits of a file, as text: "0660". */
+bool field_mode(struct document *document, const struct json *value, uint32_t *ret);
 /** field_path() - a path relative to the file; heap; frees what *ret was. */
 bool field_path(struct document *document, const struct json *value, char **ret);
 

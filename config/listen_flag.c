@@ -92,9 +92,17 @@ static bool choose_target(const struct cli *cli, const struct listen_flags *flag
 	return true;
 }
 
+static bool take_streams_alone(const struct cli *cli, const char *text, struct access_listener *l)
+{
+	l->transports &= ACCESS_TCP;
+	return l->transports != 0 ||
+	       cli_wrong(cli, "--listen %s: a socket file takes connections, not datagrams", text);
+}
+
 static void check_open(const char *text, const struct access_listener *l, struct report *report)
 {
-	if (l->is_open || l->needs_user || !address_is_anybody(&l->from))
+	if (l->is_open || l->needs_user || l->addr.kind == ADDR_UNIX ||
+		!address_is_anybody(&l->from))
 		return;
 	report_add_plain(report,
 		"--listen %s accepts any source without users: anyone who reaches port %u could "
@@ -131,6 +139,8 @@ enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags 
 		if (!read_logins_file(flags->users_file, report, &ret->users, &ret->n_users))
 			return CLI_CONFIG;
 	}
+	if (ret->addr.kind == ADDR_UNIX && !take_streams_alone(cli, text, ret))
+		return CLI_USAGE;
 	check_open(text, ret, report);
 	return CLI_OK;
 }

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define STATE_LISTEN 0x0a
@@ -28,6 +29,22 @@ static void read_table(const char *path, uint16_t port, struct inodes *inodes)
 			" %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
 			&local_port, &state, &inode);
 		if (n == 3 && local_port == port && state == STATE_LISTEN && inode != 0)
+			inodes->inode[inodes->n++] = inode;
+	}
+	(void)fclose(table);
+}
+
+/* Lines of /proc/net/unix: "NUM REFS PROTOCOL FLAGS TYPE STATE INODE PATH". */
+static void read_unix_table(const char *path, struct inodes *inodes)
+{
+	FILE *table = fopen("/proc/net/unix", "re");
+	char line[512], found[256];
+	if (table == NULL)
+		return;
+	while (inodes->n < INODES_MAX && fgets(line, sizeof line, table) != NULL) {
+		unsigned long inode;
+		int n = sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %255[^\n]", &inode, found);
+		if (n == 2 && strcmp(found, path) == 0)
 			inodes->inode[inodes->n++] = inode;
 	}
 	(void)fclose(table);
@@ -80,12 +97,16 @@ static void read_name(const char *pid, char *name, size_t size)
 	(void)fclose(file);
 }
 
-bool port_owner_find(uint16_t port, char *name, size_t size, long *ret_pid)
+bool port_owner_find(const struct addr *addr, char *name, size_t size, long *ret_pid)
 {
 	struct inodes inodes = { .n = 0 };
 	bool is_found = false;
-	read_table("/proc/net/tcp", port, &inodes);
-	read_table("/proc/net/tcp6", port, &inodes);
+	if (addr->kind == ADDR_UNIX) {
+		read_unix_table(addr->name, &inodes);
+	} else {
+		read_table("/proc/net/tcp", addr->port, &inodes);
+		read_table("/proc/net/tcp6", addr->port, &inodes);
+	}
 	DIR *folder = inodes.n > 0 ? opendir("/proc") : NULL;
 	if (folder == NULL)
 		return false;
@@ -103,13 +124,51 @@ bool port_owner_find(uint16_t port, char *name, size_t size, long *ret_pid)
 	return is_found;
 }
 
-void port_owner_explain(FILE *out, const char *program, const struct addr *addr, int error)
+static void explain_systemd(
+	FILE *out, const struct addr *addr, const struct systemd_sockets *passed, int error)
+{
+	char names[512];
+	if (error == -ENOENT)
+		fprintf(out, "systemd passed no socket named \"%s\"; it passed: %s\n", addr->name,
+			systemd_print_names(passed, names, sizeof names));
+	else
+		fprintf(out, "%s\n", err_text(error));
+}
+
+static void explain_unix(FILE *out, const struct addr *addr, int error)
+{
+	char name[32];
+	long pid;
+	if (error == -EADDRINUSE && port_owner_find(addr, name, sizeof name, &pid))
+		fprintf(out, "address in use by %s (pid %ld)\n", name, pid);
+	else if (error == -EADDRINUSE)
+		fprintf(out, "address in use\n");
+	else if (error == -EEXIST)
+		fprintf(out, "something that is no socket is there already\n");
+	else if (error == -EACCES)
+		fprintf(out, "permission denied; hint: its folder must be writable for us\n");
+	else if (error == -ENOENT)
+		fprintf(out, "there is no such folder\n");
+	else
+		fprintf(out, "%s\n", err_text(error));
+}
+
+void port_owner_explain(FILE *out, const char *program, const struct addr *addr,
+	const struct systemd_sockets *passed, int error)
 {
 	char text[ADDR_TEXT_MAX], name[32], by[80] = "";
 	long pid;
 	fprintf(out, "%s: cannot listen on %s: ", program, address_print(addr, text));
+	if (addr->kind == ADDR_SYSTEMD) {
+		explain_systemd(out, addr, passed, error);
+		return;
+	}
+	if (addr->kind == ADDR_UNIX) {
+		explain_unix(out, addr, error);
+		return;
+	}
 	if (error == -EADDRINUSE) {
-		if (port_owner_find(addr->port, name, sizeof name, &pid))
+		if (port_owner_find(addr, name, sizeof name, &pid))
 			snprintf(by, sizeof by, " by %s (pid %ld)", name, pid);
 		fprintf(out, "address in use%s; hint: ss -ltnp 'sport = :%u'\n", by, addr->port);
 	} else if (error == -EACCES) {

@@ -5,14 +5,16 @@
  * listeners.
  */
 #include "common/addr.h"
+#include "common/systemd.h"
 
 #include <stdio.h>
 
-/** port_owner_find() - the process that listens on TCP port @port of this host, as far as we may
- * look. Return: false if none was found. */
-NODISCARD bool port_owner_find(uint16_t port, char *name, size_t size, long *ret_pid);
+/** port_owner_find() - the process that listens on the TCP port or the socket file of @addr on this
+ * host, as far as we may look. Return: false if none was found. */
+NODISCARD bool port_owner_find(const struct addr *addr, char *name, size_t size, long *ret_pid);
 /** port_owner_explain() - "PROGRAM: cannot listen on ADDR: …" with a hint, to @out. @error: as
- * listener_open() returned it. */
-void port_owner_explain(FILE *out, const char *program, const struct addr *addr, int error);
+ * listener_open() or place_open() returned it. @passed: what systemd did; NULL: nothing. */
+void port_owner_explain(FILE *out, const char *program, const struct addr *addr,
+	const struct systemd_sockets *passed, int error);
 
 #endif

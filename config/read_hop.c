@@ -34,11 +34,17 @@ static void read_listen_udp(struct document *d, const struct json *value, void *
 	field_bool(d, value, &((struct hop_listener *)to)->takes_udp);
 }
 
+static void read_listen_mode(struct document *d, const struct json *value, void *to)
+{
+	field_mode(d, value, &((struct hop_listener *)to)->mode);
+}
+
 static void read_listener(struct document *d, const struct json *object, void *to)
 {
 	static const struct field fields[] = {
 		{ "addr", read_listen_addr, true },
 		{ "udp", read_listen_udp, false },
+		{ "mode", read_listen_mode, false },
 	};
 	struct hop_options *o = ((struct hop_file *)to)->options;
 	struct hop_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);

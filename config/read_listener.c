@@ -121,6 +121,11 @@ static void read_users_file(struct document *d, const struct json *value, void *
 	free(path);
 }
 
+static void read_mode(struct document *d, const struct json *value, void *to)
+{
+	field_mode(d, value, &((struct listener_file *)to)->listener->mode);
+}
+
 static void read_listen_limits(struct document *d, const struct json *value, void *to)
 {
 	read_listener_limits(d, value, ((struct listener_file *)to)->listener);
@@ -158,6 +163,11 @@ static void complete(struct document *d, const struct json *object, struct acces
 			document_error(d, object, DOCUMENT_OPENER, "missing \"chain\"");
 	}
 	complete_target(d, object, l);
+	if (l->addr.kind == ADDR_UNIX && l->transports == ACCESS_UDP)
+		document_error(d, json_member(object, "addr"), DOCUMENT_VALUE,
+			"a socket file takes connections, not datagrams");
+	else if (l->addr.kind == ADDR_UNIX)
+		l->transports = ACCESS_TCP;
 }
 
 static void check_users(
@@ -174,8 +184,9 @@ static void check_open(struct document *d, const struct json *object,
 {
 	char pointer[64];
 	const struct json *from = json_member(object, "from");
-	if (l->is_open || uses->is_open || json_member(object, "users_file") != NULL ||
-		from == NULL || !address_is_anybody(&l->from))
+	if (l->is_open || uses->is_open || l->addr.kind == ADDR_UNIX ||
+		json_member(object, "users_file") != NULL || from == NULL ||
+		!address_is_anybody(&l->from))
 		return;
 	document_error_bare(d, from, DOCUMENT_VALUE,
 		"%s accepts any source without users: anyone who reaches port %u could use your "
@@ -196,6 +207,7 @@ void read_listener(struct document *d, const struct json *object, const struct r
 		{ "from", read_from, false },
 		{ "open", read_open, false },
 		{ "users_file", read_users_file, false },
+		{ "mode", read_mode, false },
 		{ "limits", read_listen_limits, false },
 	};
 	struct access_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);

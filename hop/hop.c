@@ -1,6 +1,7 @@
 #include "hop/hop.h"
 
 #include "common/listener.h"
+#include "common/place.h"
 #include "common/workers.h"
 #include "hop/datagram.h"
 #include "hop/options.h"
@@ -24,7 +25,8 @@ struct hop {
 	struct quota connections;
 	struct source_quota *sources;
 	struct rate handshakes;
-	struct addr *listen; /* options->listen with the ports the kernel chose */
+	struct addr *listen;   /* options->listen with the ports the kernel chose */
+	struct place **places; /* of listeners that are no ports; else NULL */
 	uint16_t *ports;
 	_Atomic unsigned n_ready;
 	_Atomic int i_failed; /* listener that could not be opened, or -1 */
@@ -70,7 +72,17 @@ static void close_listeners(struct server *server)
 	for (size_t i = 0; server->listeners != NULL && i < server->hop->options->n_listen; i++) {
 		listener_close(server->listeners[i]);
 		server->listeners[i] = NULL;
+		place_leave(server->hop->places[i]);
 	}
+}
+
+/* The first socket that listens of those that were passed under one name. */
+static int open_place(struct server *server, size_t i)
+{
+	int fd = place_fd(server->hop->places[i], SOCK_STREAM, 0);
+	return fd < 0 ? -ENOENT
+		      : listener_open_fd(
+				server->worker.loop, fd, on_accept, server, &server->listeners[i]);
 }
 
 /* Datagrams are taken at the port of the streams. A port that the kernel chose may be another
@@ -81,6 +93,8 @@ static int open_listener(struct server *server, size_t i)
 	bool shares_port = hop->options->n_workers > 1;
 	bool is_chosen = hop->listen[i].port == 0;
 	int error = 0;
+	if (hop->places[i] != NULL)
+		return open_place(server, i);
 	for (int n_tries = 0; n_tries < PORT_TRIES; n_tries++) {
 		struct addr at = hop->listen[i];
 		error = listener_open(server->worker.loop, &at, shares_port, on_accept, server,
@@ -264,14 +278,24 @@ static int open_replay(struct hop *hop)
 	return 0;
 }
 
-static int claim_ports(struct hop *hop)
+static int claim(struct hop *hop, size_t i)
 {
+	const struct hop_listener *l = &hop->options->listen[i];
+	if (!addr_is_port(&l->addr))
+		return place_open(&l->addr, l->mode != 0 ? l->mode : PLACE_MODE,
+			hop->options->passed, &hop->places[i]);
 	if (hop->options->n_workers <= 1)
 		return 0;
+	int error = listener_claim(&hop->listen[i]);
+	if (error == 0 && l->takes_udp)
+		error = udp_claim(&hop->listen[i]);
+	return error;
+}
+
+static int claim_ports(struct hop *hop)
+{
 	for (size_t i = 0; i < hop->options->n_listen; i++) {
-		int error = listener_claim(&hop->listen[i]);
-		if (error == 0 && hop->options->listen[i].takes_udp)
-			error = udp_claim(&hop->listen[i]);
+		int error = claim(hop, i);
 		if (error != 0) {
 			hop->i_failed = (int)i;
 			return error;
@@ -285,7 +309,8 @@ static int make_shared(struct hop *hop)
 	const struct hop_options *o = hop->options;
 	hop->listen = calloc(o->n_listen, sizeof *hop->listen);
 	hop->ports = calloc(o->n_listen, sizeof *hop->ports);
-	if (hop->listen == NULL || hop->ports == NULL)
+	hop->places = calloc(o->n_listen, sizeof(struct place *));
+	if (hop->listen == NULL || hop->ports == NULL || hop->places == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < o->n_listen; i++)
 		hop->listen[i] = o->listen[i].addr;
@@ -320,6 +345,9 @@ int hop_run(const struct hop_options *options, hop_ready_fn *on_ready, void *own
 	local_addresses_free(hop.local);
 	source_quota_free(hop.sources);
 	hop_users_free(hop.users);
+	for (size_t i = 0; hop.places != NULL && i < options->n_listen; i++)
+		place_free(hop.places[i]);
+	free(hop.places);
 	free(hop.listen);
 	free(hop.ports);
 	return error;

@@ -12,6 +12,8 @@
 #define HOP_DIAL_TIMEOUT_MS   10000
 #define HOP_FLOWS_MAX         16384 /* default of max_flows: each holds a descriptor */
 
+struct systemd_sockets;
+
 struct hop_user_key {
 	struct wire_key *key;                 /* owned */
 	uint64_t not_before_ms, not_after_ms; /* unix ms; 0 and UINT64_MAX = always */
@@ -36,6 +38,7 @@ enum hop_on_bad {
 struct hop_listener {
 	struct addr addr;
 	bool takes_udp; /* datagrams too, on the same port */
+	uint32_t mode;  /* of a socket file; 0 = PLACE_MODE */
 };
 
 struct hop_options {
@@ -60,6 +63,7 @@ struct hop_options {
 	bool logs_connections; /* one line per finished connection */
 	unsigned n_workers;
 	uint32_t drain_ms;
+	const struct systemd_sockets *passed; /* or NULL; a reload keeps them */
 };
 
 #define HOP_OPTIONS_DEFAULT                                                                        \

@@ -162,7 +162,8 @@ static void set_up_access(struct world *w, uint16_t hop_port)
 	w->ingress.all = &w->access_options;
 	w->ingress.upstreams = w->one.upstreams;
 	cr_assert_eq(addr_parse_listen("127.0.0.1:0", &at), ADDR_OK);
-	cr_assert_eq(access_udp_open(&w->ingress, w->io, &at, false, &w->udp), 0);
+	struct udp_options socket = { .bind = &at, .is_shared = true };
+	cr_assert_eq(access_udp_open(&w->ingress, w->io, &socket, &w->udp), 0);
 	w->client = open_client(w);
 }
 

@@ -1,0 +1,192 @@
+#include "access/gate.h"
+
+#include "access/session.h"
+#include "access/udp_forward.h"
+#include "common/listener.h"
+#include "common/place.h"
+
+#include <stdlib.h>
+
+#define PORT_TRIES  16 /* for a port that is free for both transports */
+#define SOCKETS_MAX 16 /* of one name that systemd passed, of each type */
+
+struct access_gate {
+	struct access_ingress *ingress;
+	const struct access_entry *entry;
+	struct listener *listeners[SOCKETS_MAX];
+	struct access_udp *udps[SOCKETS_MAX];
+	size_t n_listeners, n_udps;
+	uint16_t port;
+};
+
+/* One port for all workers, free for every transport of the listener. */
+static int claim(unsigned transports, struct addr *at)
+{
+	uint16_t wanted = at->port;
+	int error = -EADDRINUSE;
+	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
+		at->port = wanted;
+		error = transports & ACCESS_TCP ? listener_claim(at) : 0;
+		if (error == 0 && (transports & ACCESS_UDP))
+			error = udp_claim(at);
+		if (wanted != 0)
+			break;
+	}
+	return error;
+}
+
+int access_entry_open(struct access_entry *entry, const struct access_listener *listener,
+	const struct access_options *all)
+{
+	entry->at = listener->addr;
+	if (!addr_is_port(&entry->at))
+		return place_open(&entry->at, listener->mode != 0 ? listener->mode : PLACE_MODE,
+			all->passed, &entry->place);
+	return all->n_workers > 1 ? claim(listener->transports, &entry->at) : 0;
+}
+
+void access_entry_close(struct access_entry *entry)
+{
+	place_free(entry->place);
+	entry->place = NULL;
+}
+
+static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+{
+	struct access_gate *gate = owner;
+	access_session_start(gate->ingress, stream, peer);
+}
+
+static struct loop *loop_of(const struct access_gate *gate)
+{
+	return gate->ingress->worker->loop;
+}
+
+static void close_listeners(struct access_gate *gate)
+{
+	while (gate->n_listeners > 0)
+		listener_close(gate->listeners[--gate->n_listeners]);
+	place_leave(gate->entry->place);
+}
+
+/* Datagrams of one client must all come to one worker: others leave the shared socket alone. */
+static int open_place(struct access_gate *gate)
+{
+	const struct place *place = gate->entry->place;
+	unsigned transports = gate->ingress->options->transports;
+	int fd = -1, error = 0;
+	bool takes_udp = (transports & ACCESS_UDP) && gate->ingress->worker->i_worker == 0;
+	while (error == 0 && (transports & ACCESS_TCP) && gate->n_listeners < SOCKETS_MAX &&
+		(fd = place_fd(place, SOCK_STREAM, gate->n_listeners)) >= 0) {
+		error = listener_open_fd(
+			loop_of(gate), fd, on_accept, gate, &gate->listeners[gate->n_listeners]);
+		gate->n_listeners += error == 0;
+	}
+	while (error == 0 && takes_udp && gate->n_udps < SOCKETS_MAX &&
+		(fd = place_fd(place, SOCK_DGRAM, gate->n_udps)) >= 0) {
+		struct udp_options socket = { .adopted_fd = fd, .is_shared = true };
+		error = access_udp_open(gate->ingress, gate->ingress->worker->io, &socket,
+			&gate->udps[gate->n_udps]);
+		gate->n_udps += error == 0;
+	}
+	return error;
+}
+
+/* Opens what the listener takes, at @at: the port of both. */
+static int open_at(struct access_gate *gate, struct addr at, bool shares_port)
+{
+	unsigned transports = gate->ingress->options->transports;
+	int error = 0;
+	if (transports & ACCESS_TCP) {
+		error = listener_open(
+			loop_of(gate), &at, shares_port, on_accept, gate, &gate->listeners[0]);
+		if (error != 0)
+			return error;
+		gate->n_listeners = 1;
+		at.port = listener_port(gate->listeners[0]);
+	}
+	if (transports & ACCESS_UDP) {
+		struct udp_options socket = {
+			.bind = &at, .shares_port = shares_port, .is_shared = true
+		};
+		error = access_udp_open(
+			gate->ingress, gate->ingress->worker->io, &socket, &gate->udps[0]);
+		if (error != 0) {
+			close_listeners(gate);
+			return error;
+		}
+		gate->n_udps = 1;
+		at.port = access_udp_port(gate->udps[0]);
+	}
+	gate->port = at.port;
+	return 0;
+}
+
+/* A port the kernel chose for TCP may be taken for UDP: then another one. */
+static int open_port(struct access_gate *gate, bool shares_port)
+{
+	const struct addr *at = &gate->entry->at;
+	int error = -EADDRINUSE;
+	for (int n = 0; n < PORT_TRIES && error == -EADDRINUSE; n++) {
+		error = open_at(gate, *at, shares_port);
+		if (at->port != 0)
+			break;
+	}
+	return error;
+}
+
+int access_gate_open(struct access_ingress *ingress, const struct access_entry *entry,
+	bool shares_port, struct access_gate **ret)
+{
+	struct access_gate *gate = calloc(1, sizeof *gate);
+	if (gate == NULL)
+		return ERR_NOMEM;
+	gate->ingress = ingress;
+	gate->entry = entry;
+	int error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
+	if (error != 0) {
+		access_gate_close(gate);
+		return error;
+	}
+	*ret = gate;
+	return 0;
+}
+
+void access_gate_use(struct access_gate *gate, struct access_ingress *ingress)
+{
+	gate->ingress = ingress;
+	for (size_t i = 0; i < gate->n_udps; i++)
+		access_udp_use(gate->udps[i], ingress);
+}
+
+uint16_t access_gate_port(const struct access_gate *gate)
+{
+	return gate->port;
+}
+
+uint32_t access_gate_count(const struct access_gate *gate)
+{
+	uint32_t n = 0;
+	for (size_t i = 0; gate != NULL && i < gate->n_udps; i++)
+		n += access_udp_count(gate->udps[i]);
+	return n;
+}
+
+void access_gate_drain(struct access_gate *gate)
+{
+	if (gate == NULL)
+		return;
+	close_listeners(gate);
+	for (size_t i = 0; i < gate->n_udps; i++)
+		access_udp_drain(gate->udps[i]);
+}
+
+void access_gate_close(struct access_gate *gate)
+{
+	if (gate == NULL)
+		return;
+	close_listeners(gate);
+	while (gate->n_udps > 0)
+		access_udp_close(gate->udps[--gate->n_udps]);
+	free(gate);
+}
