@@ -1,6 +1,7 @@
 #include "common/relay.h"
 
 #include "common/loop.h"
+#include "common/relay_shape.h"
 #include "common/relay_splice.h"
 #include "common/tcp.h"
 
@@ -23,11 +24,18 @@
 struct way {
 	struct stream *from, *to;
 	uint64_t n_bytes;
-	struct pipe *pipe; /* only while it holds bytes */
-	uint8_t streak;    /* reads in a row that speak for the other mode */
+	struct pipe *pipe;       /* only while it holds bytes */
+	struct shape_way *shape; /* NULL: nothing limits it */
+	uint8_t streak;          /* reads in a row that speak for the other mode */
 	bool is_splicing;
 	bool has_ended; /* from said EOF, and the end was passed on */
 	bool is_done;   /* … and everything has gone out */
+};
+
+/* Of a relay that is limited. */
+struct shaping {
+	struct shaper_set set;
+	struct shape_way ways[2];
 };
 
 struct relay {
@@ -35,8 +43,9 @@ struct relay {
 	struct relay_group *group;
 	struct way ways[2];    /* a → b, b → a */
 	uint64_t active_at_ms; /* last byte or end seen */
-	struct relay_options options;
-	uint8_t n_streams; /* not yet CLOSED */
+	uint32_t idle_timeout_ms, half_close_timeout_ms;
+	struct shaping *shaping; /* or NULL */
+	uint8_t n_streams;       /* not yet CLOSED */
 	bool is_ending;
 	struct relay_result result;
 	relay_done_fn *on_done;
@@ -47,11 +56,13 @@ struct relay_group {
 	struct loop *loop;
 	struct pipe_pool *pipes;
 	struct relay *relays;
+	struct shape_line line;
 	struct timer sweep;
 };
 
 static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner);
 static void sweep(struct timer *timer);
+static void on_wake(struct shape_way *shape);
 
 int relay_group_new(struct loop *loop, struct relay_group **ret)
 {
@@ -64,6 +75,7 @@ int relay_group_new(struct loop *loop, struct relay_group **ret)
 		free(group);
 		return error;
 	}
+	shape_line_init(&group->line, loop, on_wake);
 	*ret = group;
 	return 0;
 }
@@ -74,6 +86,7 @@ void relay_group_free(struct relay_group *group)
 		return;
 	assert(group->relays == NULL);
 	loop_timer_stop(group->loop, &group->sweep);
+	shape_line_deinit(&group->line);
 	pipe_pool_free(group->pipes);
 	free(group);
 }
@@ -92,6 +105,8 @@ static void end(struct relay *r, enum relay_end how, int error)
 		if (w->pipe != NULL)
 			pipe_return(r->group->pipes, w->pipe);
 		w->pipe = NULL;
+		if (w->shape != NULL)
+			shape_way_end(w->shape);
 		if (how == RELAY_END_A || how == RELAY_END_B)
 			stream_close(w->from);
 		else
@@ -109,6 +124,9 @@ static void on_closed(struct relay *r)
 	result.n_bytes_ab = r->ways[0].n_bytes;
 	result.n_bytes_ba = r->ways[1].n_bytes;
 	DL_DELETE(r->group->relays, r);
+	if (r->shaping != NULL)
+		shaper_set_release(&r->shaping->set);
+	free(r->shaping);
 	free(r);
 	on_done(&result, owner);
 }
@@ -133,27 +151,69 @@ static void pass_end(struct relay *r, struct way *w)
 {
 	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
 	w->has_ended = true;
+	if (w->shape != NULL)
+		shape_way_end(w->shape);
 	if (other->is_done && tcp_is(w->to) && tcp_is_drained(w->to))
 		way_done(r, w);
 	else if (!stream_shutdown(w->to))
 		way_done(r, w);
 }
 
+/* Reads on as far as the limits let it; where they do not, on_wake() comes. */
+static void read_on(struct way *w)
+{
+	if (w->shape == NULL)
+		stream_read_start(w->from);
+	else if (!shape_way_may_read(w->shape))
+		stream_read_stop(w->from);
+	else if (w->is_splicing)
+		stream_read_start(w->from);
+	else
+		stream_read_limit(w->from, w->shape->left);
+}
+
+static void on_wake(struct shape_way *shape)
+{
+	read_on(shape->owner);
+}
+
+/* While it is blocked the end is still told, and DRAINED goes on. */
+static void begin_splicing(struct way *w, bool is_blocked)
+{
+	w->is_splicing = true;
+	w->streak = 0;
+	tcp_pull_start(w->from);
+	if (w->shape != NULL && !is_blocked)
+		read_on(w);
+}
+
+static void begin_copying(struct way *w)
+{
+	w->is_splicing = false;
+	w->streak = 0;
+	tcp_pull_stop(w->from);
+	if (w->shape != NULL)
+		read_on(w);
+}
+
 static void splice(struct relay *r, struct way *w)
 {
-	size_t moved, last;
+	size_t moved, last, budget = TURN_BUDGET;
 	int error = 0;
 	if (w->pipe == NULL)
 		w->pipe = pipe_borrow(r->group->pipes);
-	if (w->pipe == NULL) { /* none to be had: copy */
-		w->is_splicing = false;
-		w->streak = 0;
-		tcp_pull_stop(w->from);
+	if (w->pipe == NULL) { /* none to be had */
+		begin_copying(w);
 		return;
 	}
+	if (w->shape != NULL && w->shape->left < budget)
+		budget = (size_t)w->shape->left;
+	size_t n_before = pipe_held(w->pipe);
 	enum splice_outcome outcome =
-		splice_run(w->from, w->to, w->pipe, TURN_BUDGET, &moved, &last, &error);
+		splice_run(w->from, w->to, w->pipe, budget, &moved, &last, &error);
 	w->n_bytes += moved;
+	if (w->shape != NULL)
+		shape_way_has_read(w->shape, moved + pipe_held(w->pipe) - n_before);
 	if (outcome != SPLICE_BLOCKED) {
 		pipe_return(r->group->pipes, w->pipe);
 		w->pipe = NULL;
@@ -161,24 +221,22 @@ static void splice(struct relay *r, struct way *w)
 	switch (outcome) {
 	case SPLICE_AGAIN:
 		if (tcp_has_urgent(w->from)) { /* splice() never passes an urgent byte: copy */
-			w->is_splicing = false;
-			w->streak = 0;
-			tcp_pull_stop(w->from);
+			begin_copying(w);
 			tcp_pull_again(w->from);
 			return;
 		}
 		w->streak = last >= SMALL_CHUNK ? 0 : (uint8_t)(w->streak + 1);
-		if (w->streak >= SMALL_STREAK) {
-			w->is_splicing = false;
-			w->streak = 0;
-			tcp_pull_stop(w->from);
-		}
+		if (w->streak >= SMALL_STREAK)
+			begin_copying(w);
 		return;
 	case SPLICE_BLOCKED:
 		return;
 	case SPLICE_MORE:
 		w->streak = 0;
-		tcp_pull_again(w->from);
+		if (w->shape == NULL || w->shape->left > 0)
+			tcp_pull_again(w->from);
+		else
+			read_on(w);
 		return;
 	case SPLICE_EOF:
 		pass_end(r, w);
@@ -196,14 +254,16 @@ static void copy(struct way *w, struct bytes data)
 {
 	w->n_bytes += data.len;
 	w->streak = data.len >= BULK_READ ? (uint8_t)(w->streak + 1) : 0;
+	if (w->shape != NULL)
+		shape_way_has_read(w->shape, data.len);
 	bool is_blocked = stream_write(w->to, data);
 	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to) &&
 		!tcp_has_urgent(w->from)) {
-		w->is_splicing = true;
-		w->streak = 0;
-		tcp_pull_start(w->from);
+		begin_splicing(w, is_blocked);
 	} else if (is_blocked) {
 		stream_read_stop(w->from);
+	} else if (w->shape != NULL && w->shape->left == 0) {
+		read_on(w);
 	}
 }
 
@@ -222,7 +282,7 @@ static void on_drained(struct relay *r, struct way *w)
 	else if (w->is_splicing)
 		splice(r, w);
 	else
-		stream_read_start(w->from);
+		read_on(w);
 }
 
 static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner)
@@ -255,6 +315,22 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 	}
 }
 
+static bool begin_shaping(struct relay *r, const struct shaper_set *set)
+{
+	if (set->n == 0)
+		return true;
+	r->shaping = calloc(1, sizeof *r->shaping);
+	if (r->shaping == NULL)
+		return false;
+	shaper_set_copy(&r->shaping->set, set);
+	for (int i = 0; i < 2; i++) {
+		r->ways[i].shape = &r->shaping->ways[i];
+		shape_way_init(r->ways[i].shape, &r->group->line, &r->shaping->set,
+			i == 0 ? SHAPER_UP : SHAPER_DOWN, &r->ways[i]);
+	}
+	return true;
+}
+
 int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 	const struct relay_options *options, relay_done_fn *on_done, void *owner,
 	struct relay **ret)
@@ -263,10 +339,15 @@ int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->group = group;
+	if (!begin_shaping(r, &options->shapers)) {
+		free(r);
+		return ERR_NOMEM;
+	}
 	r->ways[0].from = r->ways[1].to = a;
 	r->ways[1].from = r->ways[0].to = b;
 	r->active_at_ms = loop_now_ms(group->loop);
-	r->options = *options;
+	r->idle_timeout_ms = options->idle_timeout_ms;
+	r->half_close_timeout_ms = options->half_close_timeout_ms;
 	r->n_streams = 2;
 	r->on_done = on_done;
 	r->owner = owner;
@@ -279,8 +360,8 @@ int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 	if (group->relays == NULL)
 		loop_timer_start(group->loop, &group->sweep, SWEEP_MS, sweep);
 	DL_APPEND(group->relays, r);
-	stream_read_start(a);
-	stream_read_start(b);
+	read_on(&r->ways[0]);
+	read_on(&r->ways[1]);
 	*ret = r;
 	return 0;
 }
@@ -297,8 +378,17 @@ void relay_group_stop(struct relay_group *group)
 		relay_stop(r);
 }
 
+/* Whether the limits hold it up: then nobody knows whether a peer is idle. */
+static bool is_held_up(const struct relay *r)
+{
+	return r->shaping != NULL &&
+	       (r->shaping->ways[0].is_in_line || r->shaping->ways[1].is_in_line);
+}
+
 static void check_time(struct relay *r, uint64_t now_ms)
 {
+	if (is_held_up(r))
+		r->active_at_ms = now_ms;
 	uint64_t quiet_ms = now_ms - r->active_at_ms;
 	bool is_quiet = quiet_ms >= QUIET_MS;
 	bool is_half_closed = r->ways[0].has_ended || r->ways[1].has_ended;
@@ -308,10 +398,10 @@ static void check_time(struct relay *r, uint64_t now_ms)
 		end(r, RELAY_STALLED_A, ERR_STALLED);
 	else if (stream_is_stalled(r->ways[1].from, now_ms, is_quiet))
 		end(r, RELAY_STALLED_B, ERR_STALLED);
-	else if (r->options.idle_timeout_ms > 0 && quiet_ms >= r->options.idle_timeout_ms)
+	else if (r->idle_timeout_ms > 0 && quiet_ms >= r->idle_timeout_ms)
 		end(r, RELAY_IDLE, ERR_IDLE);
-	else if (is_half_closed && r->options.half_close_timeout_ms > 0 &&
-		 quiet_ms >= r->options.half_close_timeout_ms)
+	else if (is_half_closed && r->half_close_timeout_ms > 0 &&
+		 quiet_ms >= r->half_close_timeout_ms)
 		end(r, RELAY_HALF_CLOSED, ERR_IDLE);
 }
 

@@ -2,8 +2,10 @@
 #define COMMON_RELAY_H
 /*
  * Does: copies both ways between two streams until both directions ended. Knows: streams; splices
- * when both are plain TCP and traffic is bulk (relay_splice.h). Never knows: headers.
+ * when both are plain TCP and traffic is bulk (relay_splice.h); obeys limits of bytes per second
+ * (relay_shape.h). Never knows: headers.
  */
+#include "common/shaper.h"
 #include "common/stream.h"
 
 struct relay;
@@ -25,6 +27,9 @@ enum relay_end {
 struct relay_options {
 	uint32_t idle_timeout_ms;       /* 0 = off */
 	uint32_t half_close_timeout_ms; /* 0 = off */
+	/* What limits it: a → b is SHAPER_UP. The relay holds them itself. A pause that they make
+	 * is no idle time. */
+	struct shaper_set shapers;
 };
 #define RELAY_OPTIONS_DEFAULT                                                                      \
 	{                                                                                          \

@@ -107,7 +107,7 @@ static int empty_pipe(struct stream *to, struct pipe *pipe, size_t *moved)
 enum splice_outcome splice_run(struct stream *from, struct stream *to, struct pipe *pipe,
 	size_t budget, size_t *ret_moved, size_t *ret_last, int *ret_error)
 {
-	size_t moved = 0, last = 0;
+	size_t moved = 0, last = 0, n_read = 0;
 	enum splice_outcome outcome = SPLICE_MORE;
 	while (outcome == SPLICE_MORE) {
 		int error = empty_pipe(to, pipe, &moved);
@@ -120,11 +120,13 @@ enum splice_outcome splice_run(struct stream *from, struct stream *to, struct pi
 			outcome = SPLICE_FAILED_OUT;
 			break;
 		}
-		if (moved >= budget)
+		if (n_read >= budget)
 			break;
 		/* The pipe is empty here, so EAGAIN can only mean that the socket is. */
-		ssize_t n = tcp_splice_in(from, pipe->write_fd, pipe->size);
+		size_t wanted = budget - n_read < pipe->size ? budget - n_read : pipe->size;
+		ssize_t n = tcp_splice_in(from, pipe->write_fd, wanted);
 		if (n > 0) {
+			n_read += (size_t)n;
 			pipe->n_held = (size_t)n;
 			last = (size_t)n;
 		} else if (n == 0) {

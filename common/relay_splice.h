@@ -31,7 +31,7 @@ enum splice_outcome {
 	SPLICE_FAILED_OUT,
 };
 /**
- * splice_run() - moves what is there from @from to @to through @pipe, at most @budget bytes.
+ * splice_run() - moves what is there from @from to @to through @pipe; reads at most @budget bytes.
  * *ret_moved: bytes written to @to. *ret_last: size of the last chunk read (0: none).
  */
 enum splice_outcome splice_run(struct stream *from, struct stream *to, struct pipe *pipe,

@@ -110,7 +110,9 @@ static int keep_plain(struct secure *s, struct bytes plain)
  */
 static int deliver_or_keep(struct secure *s, struct bytes plain)
 {
-	size_t n = s->plain == NULL ? deliver(s, plain) : 0;
+	size_t n = 0;
+	while (s->plain == NULL && s->read_left > 0 && n < plain.len) /* the reader may renew it */
+		n += deliver(s, bytes_of(plain.ptr + n, plain.len - n));
 	if (s->is_closed || n == plain.len)
 		return 0;
 	return keep_plain(s, bytes_of(plain.ptr + n, plain.len - n));
