@@ -23,7 +23,7 @@
 
 const char *streams_kind_name(enum streams_kind kind)
 {
-	static const char *const names[] = { "pair", "tcp", "secure-pair", "secure-tcp" };
+	static const char *const names[] = { "pair", "tcp", "secure-pair", "secure-tcp", "unix" };
 	return kind < STREAMS_N_KINDS ? names[kind] : "?";
 }
 
@@ -134,6 +134,11 @@ void streams_open(struct loop *loop, enum streams_kind kind, struct stream **a, 
 		int fds[2];
 		streams_tcp_fds(fds);
 		CHECK(tcp_open_fd(loop, fds[0], a) == 0 && tcp_open_fd(loop, fds[1], b) == 0);
+	} else if (kind == STREAMS_UNIX) {
+		int fds[2];
+		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+		CHECK(tcp_open_unix_fd(loop, fds[0], a) == 0 &&
+			tcp_open_unix_fd(loop, fds[1], b) == 0);
 	} else {
 		CHECK(pair_new(loop, 64 * 1024, a, b) == 0);
 	}
