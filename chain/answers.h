@@ -13,6 +13,7 @@ struct chain_answer {
 	uint32_t resolve_us, connect_us; /* of what it dialled */
 	uint8_t status, tries;
 	uint8_t cipher;          /* S.cipher: 0 but at a sealed exit */
+	bool is_foreign;         /* somebody else's proxy: of all this at_us only */
 	bool has_clock;          /* all but those that open a flow of datagrams, or tell no time */
 	int64_t clock_offset_ms; /* its clock - ours; see chain_answers_set() */
 	bool has_address;
@@ -27,6 +28,8 @@ struct chain_answers {
 	bool has_address;
 	union addr_sock address; /* of hop 1 */
 	uint64_t written_us;     /* when the stack went out, since start_us */
+	size_t n_warm;           /* the stream was steered through so many hops before it was asked
+				    for: of these, and of the way to hop 1, nothing is known */
 	size_t n_answers;        /* hops[0..n_answers) are there; over UDP one before the last may
 				    be missing (all 0): its S was lost or overtaken */
 	struct chain_answer hops[CHAIN_HOPS_MAX];

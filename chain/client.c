@@ -1,5 +1,6 @@
 #include "chain/client.h"
 
+#include "chain/pool.h"
 #include "chain/wire_secret.h"
 #include "common/loop.h"
 
@@ -11,6 +12,7 @@ struct chain_client {
 	struct resolver *resolver;
 	const struct chain_spec *spec;
 	struct wire_ephemeral *ephemeral;
+	struct chain_pool_user *pool_user; /* or NULL */
 	struct timer expiry; /* of the ephemeral pair: wiped also when nobody connects any more */
 	enum chain_udp_path udp_path;
 	uint64_t udp_lost_ms; /* when it was found LOST */
@@ -39,6 +41,7 @@ void chain_client_free(struct chain_client *client)
 {
 	if (client == NULL)
 		return;
+	chain_pools_remove(client);
 	loop_timer_stop(client->loop, &client->expiry);
 	wire_ephemeral_free(client->ephemeral);
 	free(client);
@@ -74,6 +77,16 @@ struct wire_ephemeral *chain_client_ephemeral(struct chain_client *client)
 		loop_timer_start(client->loop, &client->expiry, client->spec->ephemeral_window_ms,
 			on_expiry);
 	return client->ephemeral;
+}
+
+void chain_client_set_pool_user(struct chain_client *client, struct chain_pool_user *user)
+{
+	client->pool_user = user;
+}
+
+struct chain_pool_user *chain_client_pool_user(const struct chain_client *client)
+{
+	return client->pool_user;
 }
 
 enum chain_udp_path chain_client_udp_path(const struct chain_client *client)

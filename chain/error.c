@@ -76,13 +76,19 @@ const char *chain_stage_name(enum chain_stage stage)
 	return "?";
 }
 
+static bool is_login_refused(const struct chain_error *e)
+{
+	return e->foreign != NULL && e->stage == CHAIN_ANSWER &&
+	       (e->code == -EACCES || e->code == -EPERM);
+}
+
 uint8_t chain_error_status(const struct chain_error *error)
 {
 	switch (error->stage) {
 	case CHAIN_RESOLVE:
 	case CHAIN_DIAL:
 	case CHAIN_ANSWER:
-		return status_of(error->code);
+		return is_login_refused(error) ? STATUS_INTERNAL : status_of(error->code);
 	case CHAIN_STATUS:
 		return error->status != STATUS_OK ? error->status : STATUS_INTERNAL;
 	case CHAIN_PAYLOAD:
@@ -93,6 +99,15 @@ uint8_t chain_error_status(const struct chain_error *error)
 	return STATUS_INTERNAL;
 }
 
+static const char *answer_slug(const struct chain_error *e)
+{
+	if (is_login_refused(e))
+		return "login-refused";
+	if (e->foreign != NULL)
+		return e->code == ERR_BAD_RECORD ? "not-a-proxy" : "no-answer";
+	return e->seen[0] != '\0' ? "not-a-hop" : "no-answer";
+}
+
 const char *chain_error_slug(const struct chain_error *error)
 {
 	switch (error->stage) {
@@ -100,7 +115,7 @@ const char *chain_error_slug(const struct chain_error *error)
 	case CHAIN_DIAL:
 		return wire_status_find(status_of(error->code))->slug;
 	case CHAIN_ANSWER:
-		return error->seen[0] != '\0' ? "not-a-hop" : "no-answer";
+		return answer_slug(error);
 	case CHAIN_STATUS:
 		return wire_status_find(error->status)->slug;
 	case CHAIN_PAYLOAD:
@@ -196,6 +211,43 @@ static void print_answer(struct text *t, const struct chain_error *e)
 	add(t, "; hint: the log of hop %u says which", e->hop);
 }
 
+static void print_foreign_answer(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	add(t, "hop %u (%s, %s): %s: ", e->hop, addr_print(&e->address, address), e->foreign,
+		chain_error_slug(e));
+	if (e->code == -EACCES)
+		add(t, "it refused our login");
+	else if (e->code == -EPERM)
+		add(t, "it wants a login; hint: \"user\" and \"password_file\" of this hop");
+	else if (e->seen[0] != '\0')
+		add(t, "its first bytes were \"%s\": this looks like %s", e->seen,
+			kind_of_server(e->seen));
+	else if (e->code == ERR_BAD_RECORD)
+		add(t, "what it answered is not %s", e->foreign);
+	else if (e->code == ERR_TIMEOUT)
+		add(t, "connected, but it did not answer within %" PRIu32 " ms", e->elapsed_ms);
+	else
+		add(t, "connected, but it closed before its answer after %" PRIu32 " ms: %s",
+			e->elapsed_ms, err_text(e->code));
+}
+
+static void print_foreign_status(struct text *t, const struct chain_error *e)
+{
+	char address[ADDR_TEXT_MAX];
+	add(t, "hop %u (%s, %s): %s: ", e->hop, addr_print(&e->hop_address, address), e->foreign,
+		chain_error_slug(e));
+	if (e->foreign_code == 0) {
+		add(t, "%s", e->text);
+		return;
+	}
+	add(t, "asked for %s it said: ", addr_print(&e->address, address));
+	if (e->text[0] != '\0')
+		add(t, "%s (%u) after %" PRIu32 " ms", e->text, e->foreign_code, e->elapsed_ms);
+	else
+		add(t, "%u after %" PRIu32 " ms", e->foreign_code, e->elapsed_ms);
+}
+
 static const char *class_to_allow(const struct chain_error *e)
 {
 	switch (e->detail) {
@@ -273,10 +325,16 @@ const char *chain_error_print(const struct chain_error *error, char *to, size_t 
 		print_dial(&t, error);
 		break;
 	case CHAIN_ANSWER:
-		print_answer(&t, error);
+		if (error->foreign != NULL)
+			print_foreign_answer(&t, error);
+		else
+			print_answer(&t, error);
 		break;
 	case CHAIN_STATUS:
-		print_status(&t, error);
+		if (error->foreign != NULL)
+			print_foreign_status(&t, error);
+		else
+			print_status(&t, error);
 		break;
 	case CHAIN_PAYLOAD:
 		add(&t, "lost after %" PRIu32 " ms: %s", error->elapsed_ms, err_text(error->code));

@@ -35,7 +35,12 @@ struct chain_error {
 	char seen[32]; /* ANSWER: printable start of what came instead of a header ("SSH-2.0-…"), or
 			  "" */
 	uint16_t n_in, n_wanted; /* ANSWER: bytes of the answer that came, of how many */
-	struct addr address;     /* of the hop that failed (STATUS of the exit: of the target) */
+	/* NULL: a hop. Else somebody else's proxy: "socks5", "http"; static. Of ANSWER, code is
+	 * ERR_BAD_RECORD if it speaks another protocol, -EACCES if it refused our login, -EPERM if
+	 * it wants one and we have none. */
+	const char *foreign;
+	uint16_t foreign_code; /* STATUS of a foreign proxy: the reply or status it sent; 0: ours */
+	struct addr address;   /* of the hop that failed (STATUS of the exit: of the target) */
 	struct addr hop_address; /* STATUS: of the hop that answered */
 };
 

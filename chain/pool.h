@@ -12,12 +12,14 @@
 
 struct chain_pools;
 NODISCARD int chain_pools_new(struct loop *loop, struct chain_pools **ret);
-/** chain_pools_free() - closes all; after every client that used it. NULL ok. */
+/** chain_pools_free() - closes all. Clients that used it may live on. NULL ok. */
 void chain_pools_free(struct chain_pools *pools);
 /** chain_pools_add() - keeps as many connections as @client's hops say (chain_hop.n_warm), from now
- * on, ahead of use. Return: 0, ERR_NOMEM. */
+ * on, ahead of use; @client's sessions borrow from them. Nothing is kept for a step that is not a
+ * hop. Return: 0, ERR_NOMEM. */
 NODISCARD int chain_pools_add(struct chain_pools *pools, struct chain_client *client);
-void chain_pools_remove(struct chain_pools *pools, struct chain_client *client);
+/** chain_pools_remove() - chain_client_free() does it too. Without pools nothing happens. */
+void chain_pools_remove(struct chain_client *client);
 
 /* A warm connection. */
 struct chain_warm {
@@ -26,11 +28,11 @@ struct chain_warm {
 	uint32_t age_ms;
 };
 /** chain_pools_take() - the one that is steered furthest along @client's chain. Return: false if
- * none is there that has proved its life within the last 30 s. */
-NODISCARD bool chain_pools_take(
-	struct chain_pools *pools, struct chain_client *client, struct chain_warm *ret);
-/** chain_pools_died() - the borrower found it dead after all. */
-void chain_pools_died(struct chain_pools *pools, const struct chain_client *client, int error);
+ * none is there that has proved its life within the last 30 s, or @client has no pools. */
+NODISCARD bool chain_pools_take(struct chain_client *client, struct chain_warm *ret);
+/** chain_pools_died() - the borrower found the one of @n_hops dead after all: those that lie beside
+ * it have to prove their life at once. */
+void chain_pools_died(const struct chain_client *client, size_t n_hops, int error);
 
 struct chain_pool_counters {
 	uint32_t n_idle, n_building;
@@ -39,7 +41,6 @@ struct chain_pool_counters {
 	uint64_t n_dead_peer, n_dead_age, n_dead_silent, n_dead_lent; /* by reason */
 };
 /** chain_pools_counters() - of all that is kept for the first @n_hops hops of @client's chain. */
-struct chain_pool_counters chain_pools_counters(
-	const struct chain_pools *pools, const struct chain_client *client, size_t n_hops);
+struct chain_pool_counters chain_pools_counters(const struct chain_client *client, size_t n_hops);
 
 #endif

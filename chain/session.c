@@ -1,6 +1,7 @@
 #include "chain/session.h"
 
-#include "chain/open.h"
+#include "chain/dialled.h"
+#include "chain/pool.h"
 #include "common/dial.h"
 #include "common/loop.h"
 #include "common/secure.h"
@@ -12,20 +13,18 @@
 #define LOG_MODULE "chain"
 #include "common/log.h"
 
-#define SKEW_WARN_MS 5000 /* docs/protocol.md 2.12 */
-
 struct chain_session {
 	struct chain_client *client;
 	struct addr target;
 	struct resolve_query *query; /* of the target's name, with dns: local */
-	struct dial *dial;           /* to hop 1 */
-	struct chain_open *open;
+	struct dial *dial;           /* to the first step */
+	struct chain_leg *leg;       /* under way on stream */
 	struct stream *stream;
 	struct timer deadline;
-	uint64_t start_ms, written_ms;
+	uint64_t start_ms, leg_ms; /* leg_ms: when the leg began */
 	enum chain_purpose purpose;
-	size_t n_hops;
-	bool is_trace;
+	size_t n_hops, i_step;  /* i_step: where the stream leads, 0-based */
+	bool is_trace, is_warm; /* is_warm: the stream was lent, and has not answered yet */
 	uint32_t timeout_ms;
 	struct chain_answers *answers; /* the owner's, or NULL */
 	chain_session_fn *on_done;     /* NULL = cancelled or told */
@@ -63,7 +62,7 @@ static void end(struct chain_session *s)
 		dial_cancel(s->dial);
 	if (s->stream != NULL)
 		stream_drop(s->stream);
-	chain_open_free(s->open);
+	chain_leg_free(s->leg);
 	free(s);
 }
 
@@ -87,21 +86,8 @@ static void fail_setup(struct chain_session *s, int code)
 static void fail_waiting(struct chain_session *s, int code)
 {
 	struct chain_error error;
-	chain_open_fail(s->open, code, &error);
+	chain_leg_fail(s->leg, code, &error);
 	fail(s, &error);
-}
-
-static void warn_of_skew(const struct chain_session *s)
-{
-	uint64_t now_ms = loop_wall_ms();
-	for (unsigned i = 1; i <= s->n_hops; i++) {
-		int64_t skew_ms = (int64_t)(chain_open_response(s->open, i)->val - now_ms);
-		if (skew_ms <= SKEW_WARN_MS && skew_ms >= -SKEW_WARN_MS)
-			continue;
-		LOG_LIMITED(LOG_LEVEL_WARNING,
-			"this machine's clock differs from a hop's hop=%u behind_s=%lld", i,
-			(long long)(skew_ms / 1000));
-	}
 }
 
 static void succeed(struct chain_session *s, struct stream *payload)
@@ -113,27 +99,41 @@ static void succeed(struct chain_session *s, struct stream *payload)
 	on_done(payload, NULL, owner);
 }
 
-/* Every hop said OK. */
-static void hand_over(struct chain_session *s)
+/* ---- legs ---- */
+
+static int start_leg(struct chain_session *s);
+
+/* Records on the stream, if the leg's hop was asked to seal. */
+static int seal_stream(struct chain_session *s)
 {
 	struct secure_options options = { 0 };
 	struct wire_secrets secrets;
 	uint8_t cipher;
-	struct stream *payload = s->stream;
-	warn_of_skew(s);
-	if (chain_open_secrets(s->open, &cipher, &secrets)) {
-		options.cipher = cipher;
-		memcpy(options.secret_out, secrets.up, sizeof secrets.up);
-		memcpy(options.secret_in, secrets.down, sizeof secrets.down);
-		int error = secure_open(s->stream, &options, &payload);
-		seal_wipe(&options, sizeof options);
-		seal_wipe(&secrets, sizeof secrets);
-		if (error != 0) {
-			fail_setup(s, error);
-			return;
-		}
+	if (!chain_leg_secrets(s->leg, &cipher, &secrets))
+		return 0;
+	options.cipher = cipher;
+	memcpy(options.secret_out, secrets.up, sizeof secrets.up);
+	memcpy(options.secret_in, secrets.down, sizeof secrets.down);
+	int error = secure_open(s->stream, &options, &s->stream);
+	seal_wipe(&options, sizeof options);
+	seal_wipe(&secrets, sizeof secrets);
+	return error;
+}
+
+static void end_leg(struct chain_session *s)
+{
+	loop_timer_stop(loop_of(s), &s->deadline);
+	chain_leg_warn(s->leg);
+	s->i_step = chain_leg_end(s->leg);
+	int error = seal_stream(s);
+	if (error == 0 && s->i_step == s->n_hops) {
+		succeed(s, s->stream);
+		return;
 	}
-	succeed(s, payload);
+	if (error == 0)
+		error = start_leg(s);
+	if (error != 0)
+		fail_setup(s, error);
 }
 
 static void on_late(struct timer *timer)
@@ -143,50 +143,66 @@ static void on_late(struct timer *timer)
 	fail_waiting(s, ERR_TIMEOUT);
 }
 
-/* The deadline of the answer awaited counts from the write of the stack. */
-static void await(struct chain_session *s)
+/* The deadline of the answer awaited counts from the begin of the leg. */
+static void go_on(struct chain_session *s)
 {
+	struct bytes out = chain_leg_output(s->leg);
+	size_t n_wanted = chain_leg_wants(s->leg);
+	if (out.len > 0)
+		stream_write(s->stream, out);
+	if (n_wanted == 0) {
+		if (s->answers != NULL)
+			chain_leg_note(s->leg, CHAIN_LEG_DONE, s->answers, loop_clock_us());
+		end_leg(s);
+		return;
+	}
 	loop_timer_start(loop_of(s), &s->deadline,
-		left_ms(s, s->written_ms, chain_open_deadline_ms(s->open)), on_late);
-	stream_read_limit(s->stream, chain_open_wants(s->open));
-}
-
-/* How many S are here: that of a hop that refuses counts. */
-static size_t n_answered(const struct chain_session *s, enum chain_open_step step)
-{
-	bool is_read =
-		step == CHAIN_OPEN_DONE ||
-		(step == CHAIN_OPEN_FAILED && chain_open_error(s->open)->stage == CHAIN_STATUS);
-	return chain_open_hop(s->open) - (is_read ? 0 : 1);
-}
-
-static void note_answers(struct chain_session *s, enum chain_open_step step, uint64_t now_us)
-{
-	size_t n = n_answered(s, step);
-	uint64_t wall_us = loop_wall_us();
-	for (size_t i = s->answers->n_answers; i < n; i++)
-		chain_answers_set(s->answers, i, chain_open_response(s->open, (unsigned)i + 1),
-			true, now_us, wall_us);
+		left_ms(s, s->leg_ms, chain_leg_deadline_ms(s->leg)), on_late);
+	stream_read_limit(s->stream, n_wanted);
 }
 
 static void on_answer(struct chain_session *s, struct bytes data)
 {
 	uint64_t now_us = s->answers != NULL ? loop_clock_us() : 0;
-	enum chain_open_step step =
-		chain_open_feed(s->open, data, loop_wall_ms(), loop_now_ms(loop_of(s)));
+	enum chain_leg_step step = chain_leg_feed(s->leg, data);
 	if (s->answers != NULL)
-		note_answers(s, step, now_us);
+		chain_leg_note(s->leg, step, s->answers, now_us);
 	switch (step) {
-	case CHAIN_OPEN_MORE:
-		await(s);
+	case CHAIN_LEG_MORE:
+		go_on(s);
 		return;
-	case CHAIN_OPEN_DONE:
-		hand_over(s);
+	case CHAIN_LEG_DONE:
+		end_leg(s);
 		return;
-	case CHAIN_OPEN_FAILED:
-		fail(s, chain_open_error(s->open));
+	case CHAIN_LEG_FAILED:
+		fail(s, chain_leg_error(s->leg));
 		return;
 	}
+}
+
+static int dial_first(struct chain_session *s);
+
+/* The stream ended. One that was lent and has not said a byte has died unseen while it was idle:
+ * once, a fresh one takes its place (docs/protocol.md 2.7.7). */
+static void on_end(struct chain_session *s, int code)
+{
+	if (!s->is_warm || !chain_leg_is_silent(s->leg)) {
+		fail_waiting(s, code);
+		return;
+	}
+	chain_pools_died(s->client, s->i_step + 1, code);
+	loop_timer_stop(loop_of(s), &s->deadline);
+	stream_drop(s->stream);
+	s->stream = NULL;
+	chain_leg_free(s->leg);
+	s->leg = NULL;
+	s->is_warm = false;
+	s->i_step = 0;
+	if (s->answers != NULL)
+		*s->answers = (struct chain_answers){ .start_us = s->answers->start_us };
+	int error = dial_first(s);
+	if (error != 0)
+		fail_setup(s, error);
 }
 
 static void on_event(struct stream *stream, enum stream_event event, struct bytes data, void *owner)
@@ -197,10 +213,10 @@ static void on_event(struct stream *stream, enum stream_event event, struct byte
 		on_answer(s, data);
 		return;
 	case STREAM_EOF:
-		fail_waiting(s, ERR_PIPE);
+		on_end(s, ERR_PIPE);
 		return;
 	case STREAM_FAILED:
-		fail_waiting(s, stream->error);
+		on_end(s, stream->error);
 		return;
 	case STREAM_CONNECTED:
 	case STREAM_DRAINED:
@@ -209,60 +225,32 @@ static void on_event(struct stream *stream, enum stream_event event, struct byte
 	}
 }
 
-static uint8_t command_of(enum chain_purpose purpose)
+/* From the step where the stream leads. */
+static int start_leg(struct chain_session *s)
 {
-	switch (purpose) {
-	case CHAIN_TO_TARGET:
-		return WIRE_CONNECT;
-	case CHAIN_TO_FLOW:
-		return WIRE_CMD_UDP;
-	case CHAIN_TO_MEASURE:
-		return WIRE_MEASURE;
-	case CHAIN_TO_ECHO:
-		break;
-	}
-	return WIRE_ECHO;
-}
-
-/* Datagrams are sealed through a header-only chain, too; an echo has no payload. */
-static bool is_sealed(const struct chain_session *s)
-{
-	if (s->purpose == CHAIN_TO_ECHO)
-		return false;
-	return s->purpose == CHAIN_TO_FLOW || !spec_of(s)->is_header_only;
-}
-
-static int seal_headers(struct chain_session *s)
-{
-	struct chain_open_options options = {
-		.spec = spec_of(s),
+	struct chain_leg_options options = {
+		.client = s->client,
+		.purpose = s->purpose,
+		.first = s->i_step,
 		.n_hops = s->n_hops,
-		.cmd = command_of(s->purpose),
 		.target = &s->target,
 		.is_trace = s->is_trace,
 		.left_ms = s->timeout_ms > 0 ? left_ms(s, s->start_ms, s->timeout_ms) : 0,
-		.ephemeral = is_sealed(s) ? chain_client_ephemeral(s->client) : NULL,
 	};
-	return chain_open_new(&options, loop_wall_ms(), loop_now_ms(loop_of(s)), &s->open);
+	chain_leg_free(s->leg);
+	s->leg = NULL;
+	int error = chain_leg_new(&options, &s->leg);
+	if (error != 0)
+		return error;
+	stream_own(s->stream, on_event, s);
+	s->leg_ms = loop_now_ms(loop_of(s));
+	if (s->answers != NULL && s->answers->written_us == 0)
+		s->answers->written_us = loop_clock_us() - s->answers->start_us;
+	go_on(s);
+	return 0;
 }
 
-static void note_dial(struct chain_session *s, const struct dial_result *result)
-{
-	struct chain_answers *a = s->answers;
-	if (a == NULL)
-		return;
-	a->resolve_us = result->resolve_us;
-	a->connect_us = result->connect_us;
-	a->tries = result->n_tries;
-	a->has_address = result->n_tries > 0;
-	a->address = result->address;
-}
-
-/* No socket could be made: no hop is at fault. */
-static bool is_local(int code)
-{
-	return code == -EMFILE || code == -ENFILE || code == ERR_NOMEM || code == -ENOBUFS;
-}
+/* ---- the way to the first step ---- */
 
 /* What is dialled here: hop 1, or the target where there is none. */
 static const struct addr *first_address(const struct chain_session *s)
@@ -270,29 +258,17 @@ static const struct addr *first_address(const struct chain_session *s)
 	return s->n_hops > 0 ? &spec_of(s)->hops[0].addr : &s->target;
 }
 
-/* No address was tried: the name is what failed. */
-static void fail_dial(struct chain_session *s, const struct dial_result *result)
-{
-	if (is_local(result->error)) {
-		fail_setup(s, result->error);
-		return;
-	}
-	struct chain_error error = {
-		.hop = s->n_hops > 0 ? 1 : 0,
-		.stage = result->n_tries == 0 ? CHAIN_RESOLVE : CHAIN_DIAL,
-		.code = result->is_resolving ? ERR_DNS_TIMEOUT : result->error,
-		.address = *first_address(s),
-	};
-	fail(s, &error);
-}
-
 static void on_dialled(const struct dial_result *result, void *owner)
 {
 	struct chain_session *s = owner;
 	s->dial = NULL;
-	note_dial(s, result);
+	if (s->answers != NULL)
+		chain_dialled_note(result, s->answers);
 	if (result->error != 0) {
-		fail_dial(s, result);
+		struct chain_error error = { .hop = s->n_hops > 0 ? 1 : 0,
+			.address = *first_address(s) };
+		chain_dialled_fail(result, &error);
+		fail(s, &error);
 		return;
 	}
 	s->stream = result->stream;
@@ -300,17 +276,9 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		succeed(s, s->stream);
 		return;
 	}
-	stream_own(s->stream, on_event, s);
-	int error = seal_headers(s);
-	if (error != 0) {
+	int error = start_leg(s);
+	if (error != 0)
 		fail_setup(s, error);
-		return;
-	}
-	s->written_ms = loop_now_ms(loop_of(s));
-	if (s->answers != NULL)
-		s->answers->written_us = loop_clock_us() - s->answers->start_us;
-	stream_write(s->stream, chain_open_request(s->open));
-	await(s);
 }
 
 static int dial_first(struct chain_session *s)
@@ -322,6 +290,27 @@ static int dial_first(struct chain_session *s)
 		.speaks_first = s->n_hops > 0,
 	};
 	return dial_start(&options, first_address(s), on_dialled, s, &s->dial);
+}
+
+/* Who measures wants the whole way. */
+static bool may_borrow(const struct chain_session *s)
+{
+	bool has_payload = s->purpose == CHAIN_TO_TARGET || s->purpose == CHAIN_TO_FLOW ||
+			   s->purpose == CHAIN_TO_MEASURE;
+	return has_payload && !s->is_trace;
+}
+
+static int begin(struct chain_session *s)
+{
+	struct chain_warm warm;
+	if (!may_borrow(s) || !chain_pools_take(s->client, &warm))
+		return dial_first(s);
+	s->stream = warm.stream;
+	s->is_warm = true;
+	s->i_step = warm.n_hops - 1;
+	if (s->answers != NULL)
+		s->answers->n_warm = s->i_step;
+	return start_leg(s);
 }
 
 static void on_target_resolved(int error, const union addr_sock *addresses, size_t n, void *owner)
@@ -340,15 +329,39 @@ static void on_target_resolved(int error, const union addr_sock *addresses, size
 	}
 	addr_from_sock(&addresses[0], &s->target);
 	s->target.port = port;
-	error = dial_first(s);
+	error = begin(s);
 	if (error != 0)
 		fail_setup(s, error);
+}
+
+static void on_impossible(struct timer *timer)
+{
+	struct chain_session *s =
+		(struct chain_session *)((char *)timer - offsetof(struct chain_session, deadline));
+	struct chain_error error;
+	(void)chain_leg_is_possible(spec_of(s), s->purpose, s->n_hops, &error);
+	fail(s, &error);
+}
+
+static int start(struct chain_session *s)
+{
+	struct resolver *resolver = chain_client_resolver(s->client);
+	struct chain_error error;
+	if (!chain_leg_is_possible(spec_of(s), s->purpose, s->n_hops, &error)) {
+		loop_timer_start(loop_of(s), &s->deadline, 0, on_impossible);
+		return 0;
+	}
+	if (s->n_hops > 0 && spec_of(s)->resolves_locally && s->target.kind == ADDR_NAME &&
+		resolver != NULL)
+		return resolve_start(resolver, s->target.name,
+			left_ms(s, s->start_ms, spec_of(s)->connect_timeout_ms), on_target_resolved,
+			s, &s->query);
+	return begin(s);
 }
 
 int chain_session_start(struct chain_client *client, const struct chain_session_options *options,
 	chain_session_fn *on_done, void *owner, struct chain_session **ret)
 {
-	int error;
 	if (chain_client_spec(client)->n_hops == 0 && options->purpose != CHAIN_TO_TARGET)
 		return ERR_INVAL;
 	struct chain_session *s = calloc(1, sizeof *s);
@@ -367,15 +380,9 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 	s->start_ms = loop_now_ms(loop_of(s));
 	s->on_done = on_done;
 	s->owner = owner;
-	if (s->n_hops > 0 && spec_of(s)->resolves_locally && s->target.kind == ADDR_NAME &&
-		chain_client_resolver(client) != NULL)
-		error = resolve_start(chain_client_resolver(client), s->target.name,
-			left_ms(s, s->start_ms, spec_of(s)->connect_timeout_ms), on_target_resolved,
-			s, &s->query);
-	else
-		error = dial_first(s);
+	int error = start(s);
 	if (error != 0) {
-		free(s);
+		end(s);
 		return error;
 	}
 	*ret = s;

@@ -1,26 +1,20 @@
 #ifndef CHAIN_SESSION_H
 #define CHAIN_SESSION_H
 /*
- * Does: one connection through a chain: dials hop 1, drives open.h over the stream, hands over the
- * payload stream. A chain without hops is the direct way: the target is dialled here. Knows:
- * streams, deadlines. Never knows: SOCKS, HTTP, JSON.
+ * Does: one connection through a chain: dials the first step, or borrows a connection that stands
+ * already (pool.h), drives leg after leg over the stream, hands over the payload stream. A chain
+ * without hops is the direct way: the target is dialled here. Knows: streams, deadlines. Never
+ * knows: SOCKS, HTTP, JSON.
  */
-#include "chain/answers.h"
-#include "chain/client.h"
-#include "chain/error.h"
+#include "chain/leg.h"
 #include "common/stream.h"
 
 struct chain_session;
-enum chain_purpose {
-	CHAIN_TO_TARGET,  /* CONNECT at the exit: payload to the target */
-	CHAIN_TO_FLOW,    /* UDP at the exit: the stream carries frames (wire_frame.h) */
-	CHAIN_TO_MEASURE, /* MEASURE at the exit: payload to its measuring service */
-	CHAIN_TO_ECHO,    /* ECHO at hop n_hops: no payload; drop the stream */
-};
 struct chain_session_options {
 	enum chain_purpose purpose;
 	const struct addr *target; /* copied; TARGET and FLOW only */
-	size_t n_hops; /* of the chain's hops, from the first; 0 = all. Less than all: ECHO only */
+	size_t n_hops; /* of the chain's hops, from the first; 0 = all. Less than all: ECHO and KEEP
+			  only */
 	bool is_trace; /* asks for addresses and software (flag TRACE) */
 	uint32_t timeout_ms; /* of the whole; 0 = the protocol's deadlines alone. Below 200 ms a
 				silence may be laid to the hop before: its answer can wait that long
@@ -29,7 +23,8 @@ struct chain_session_options {
 	struct chain_answers *answers;
 };
 /** chain_session_fn - exactly one of @stream (payload, the callee's; reading is stopped) and @error
- * is set; the session is gone when it returns. */
+ * is set; the session is gone when it returns. Of KEEP the stream is raw: the next R goes to hop
+ * n_hops. */
 typedef void chain_session_fn(struct stream *stream, const struct chain_error *error, void *owner);
 /** chain_session_start() - copies @options. @on_done never runs from inside. Return: 0, ERR_NOMEM,
  * ERR_INVAL (a chain without hops leads to a target and to nothing else). */
