@@ -48,6 +48,39 @@ static const struct hopchain_status pages[] = {
 			  "another network.",
 	},
 	{
+		.slug = "login-refused",
+		.code = EXPLAIN_NO_CODE,
+		.exit_code = 7,
+		.summary = "a foreign proxy refused our login, or wants one",
+		.meaning = "This program says it, of a step of the chain that is somebody else's "
+			   "proxy (\"type\": \"socks5\" or \"http\"). The proxy was reached and "
+			   "speaks its protocol. It took neither the user and password of the "
+			   "chain file nor a client without them. Over HTTP this is status 407. A "
+			   "proxy that lets in certain addresses only may answer the same.",
+		.remedy = "Compare user and password of this step in the chain file with what the "
+			  "proxy's operator gave you; an account may have expired.\n"
+			  "Try them without a chain: curl -x socks5h://USER@HOST:PORT "
+			  "https://example.org (http:// for an HTTP proxy) asks for the password.\n"
+			  "A password goes to the proxy as it is: only hops that stand before it "
+			  "hide it from the network between.",
+	},
+	{
+		.slug = "not-a-proxy",
+		.code = EXPLAIN_NO_CODE,
+		.exit_code = 7,
+		.summary = "what answered does not speak the foreign proxy's protocol",
+		.meaning =
+			"This program says it, of a step of the chain that is somebody else's "
+			"proxy. Something took the connection, and what it answered is not "
+			"SOCKS version 5, or not the head of an HTTP answer. An HTTP proxy that "
+			"is asked in SOCKS closes or sends an HTTP error; a hop that is asked in "
+			"SOCKS says nothing at all.",
+		.remedy = "Compare type and port of this step with those of the proxy: 1080 is "
+			  "usually SOCKS, 3128 and 8080 are usually HTTP.\n"
+			  "A proxy that wants TLS first cannot be a step.\n"
+			  "A SOCKS4 proxy cannot be a step either: ask for its SOCKS5 port.",
+	},
+	{
 		.slug = "lost",
 		.code = EXPLAIN_NO_CODE,
 		.exit_code = 9,

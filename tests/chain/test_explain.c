@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const client_words[] = { "no-answer", "not-a-hop", "lost" };
+static const char *const client_words[] = { "no-answer", "not-a-hop", "not-a-proxy",
+	"login-refused", "lost" };
 
 Test(explain, every_status_of_the_wire_has_its_page)
 {
@@ -55,6 +56,11 @@ static struct chain_error error_of(const struct hopchain_status *page)
 		e.stage = CHAIN_ANSWER;
 		if (strcmp(page->slug, "not-a-hop") == 0)
 			e.seen[0] = 'S';
+		if (strcmp(page->slug, "not-a-proxy") == 0 ||
+			strcmp(page->slug, "login-refused") == 0) {
+			e.foreign = "socks5";
+			e.code = page->slug[0] == 'n' ? ERR_BAD_RECORD : -EACCES;
+		}
 	}
 	return e;
 }
