@@ -1,5 +1,6 @@
 #include "tests/support/streams.h"
 
+#include "common/fd_stream.h"
 #include "common/secure.h"
 #include "common/tcp.h"
 #include "tests/support/pair.h"
@@ -23,7 +24,8 @@
 
 const char *streams_kind_name(enum streams_kind kind)
 {
-	static const char *const names[] = { "pair", "tcp", "secure-pair", "secure-tcp", "unix" };
+	static const char *const names[] = { "pair", "tcp", "secure-pair", "secure-tcp", "unix",
+		"pipes" };
 	return kind < STREAMS_N_KINDS ? names[kind] : "?";
 }
 
@@ -139,6 +141,11 @@ void streams_open(struct loop *loop, enum streams_kind kind, struct stream **a, 
 		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 		CHECK(tcp_open_unix_fd(loop, fds[0], a) == 0 &&
 			tcp_open_unix_fd(loop, fds[1], b) == 0);
+	} else if (kind == STREAMS_PIPES) {
+		int there[2], back[2];
+		CHECK(pipe2(there, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0);
+		CHECK(fd_stream_open(loop, back[0], there[1], a) == 0 &&
+			fd_stream_open(loop, there[0], back[1], b) == 0);
 	} else {
 		CHECK(pair_new(loop, 64 * 1024, a, b) == 0);
 	}

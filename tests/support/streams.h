@@ -12,6 +12,7 @@ enum streams_kind {
 	STREAMS_SECURE_PAIR, /* records over memory */
 	STREAMS_SECURE_TCP,  /* records over loopback sockets */
 	STREAMS_UNIX,        /* two ends of a unix socket */
+	STREAMS_PIPES,       /* two pipes */
 	STREAMS_N_KINDS,
 };
 const char *streams_kind_name(enum streams_kind kind);
