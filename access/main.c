@@ -221,6 +221,8 @@ static const char *name_transports(unsigned transports)
 static void log_room(const struct access_options *o, const struct chain_spec *chain)
 {
 	size_t first, steady;
+	if (chain->n_hops == 0)
+		return;
 	for (size_t i = 0; i < o->n_listen; i++) {
 		const struct access_listener *l = &o->listen[i];
 		if (access_options_chain_of(l->use) != chain || (l->transports & ACCESS_UDP) == 0)
@@ -232,25 +234,37 @@ static void log_room(const struct access_options *o, const struct chain_spec *ch
 	}
 }
 
+/* Where what comes in here goes, if no rule sends it elsewhere. */
+static const char *print_use(const struct chain_upstream_spec *use, char *to, size_t size)
+{
+	const struct chain_spec *chain = access_options_chain_of(use);
+	if (use->n_members > 1)
+		snprintf(to, size, "group=%s chains=%zu", use->name, use->n_members);
+	else if (chain->n_hops == 0)
+		snprintf(to, size, "hops=0 chain=%s", use->name);
+	else
+		snprintf(to, size, "hops=%zu payload=%s chain=%s", chain->n_hops,
+			chain->is_header_only ? "header-only" : "encrypted", use->name);
+	return to;
+}
+
 static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
 {
 	const struct access_options *o = owner;
-	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], use[128];
 	for (unsigned i = 0; i < n_ports; i++) {
 		const struct access_listener *l = &o->listen[i];
-		const struct chain_spec *chain = access_options_chain_of(l->use);
 		struct addr addr = l->addr;
-		const char *payload = chain->is_header_only ? "header-only" : "encrypted";
 		addr.port = ports[i];
 		address_print(&addr, text);
 		if (l->protocols != 0)
-			LOG_NOTICE("listening addr=%s proxy=%s users=%s hops=%zu payload=%s", text,
+			LOG_NOTICE("listening addr=%s proxy=%s users=%s %s", text,
 				listen_flag_proxy_name(l->protocols), l->needs_user ? "yes" : "no",
-				chain->n_hops, payload);
+				print_use(l->use, use, sizeof use));
 		else
-			LOG_NOTICE("listening addr=%s transport=%s to=%s hops=%zu payload=%s", text,
+			LOG_NOTICE("listening addr=%s transport=%s to=%s %s", text,
 				name_transports(l->transports), addr_print(&l->to, to),
-				chain->n_hops, payload);
+				print_use(l->use, use, sizeof use));
 	}
 	for (size_t i = 0; i < o->n_chains; i++)
 		log_room(o, o->chains[i]);
@@ -306,9 +320,11 @@ static void check_file(const char *path, struct report *report, char *text, size
 {
 	struct access_options o = ACCESS_OPTIONS_DEFAULT;
 	struct log_options log = LOG_OPTIONS_DEFAULT;
-	if (read_access_file(path, false, report, &o, &log))
+	if (read_access_file(path, false, report, &o, &log)) {
+		size_t n = o.n_chains - 1; /* "direct" is no chain of the file */
 		snprintf(text, size, "%zu listener%s, %zu chain%s", o.n_listen,
-			o.n_listen == 1 ? "" : "s", o.n_chains, o.n_chains == 1 ? "" : "s");
+			o.n_listen == 1 ? "" : "s", n, n == 1 ? "" : "s");
+	}
 	access_options_deinit(&o);
 }
 

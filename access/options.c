@@ -41,6 +41,41 @@ struct chain_upstream_spec *access_options_add_chain(
 	return upstream;
 }
 
+struct chain_upstream_spec *access_options_add_direct(struct access_options *options)
+{
+	static const struct chain_spec standard = CHAIN_SPEC_DEFAULT;
+	struct chain_spec *chain = malloc(sizeof *chain);
+	if (chain == NULL)
+		return NULL;
+	*chain = standard;
+	chain->name = strdup("direct");
+	struct chain_upstream_spec *upstream =
+		chain->name != NULL ? access_options_add_chain(options, chain, chain->name) : NULL;
+	if (upstream == NULL)
+		chain_spec_free(chain);
+	return upstream;
+}
+
+bool access_options_add_group(struct access_options *options, struct chain_upstream_spec *group)
+{
+	struct chain_upstream_spec **upstreams =
+		reallocarray(options->upstreams, options->n_upstreams + 1, sizeof *upstreams);
+	if (upstreams == NULL)
+		return false;
+	options->upstreams = upstreams;
+	upstreams[options->n_upstreams++] = group;
+	return true;
+}
+
+bool access_options_has_choice(const struct access_options *options)
+{
+	for (size_t i = 1; i < options->n_listen; i++) {
+		if (options->listen[i].use != options->listen[0].use)
+			return true;
+	}
+	return options->n_rules > 0;
+}
+
 struct chain_upstream_spec *access_options_find(
 	const struct access_options *options, const char *name)
 {

@@ -65,6 +65,14 @@ struct access_options {
  * upstream, or NULL without memory; @chain is then the caller's. */
 struct chain_upstream_spec *access_options_add_chain(
 	struct access_options *options, struct chain_spec *chain, const char *name);
+/** access_options_add_direct() - adds the chain without hops, "direct", after the last of the
+ * others. Return: its upstream, or NULL without memory. */
+struct chain_upstream_spec *access_options_add_direct(struct access_options *options);
+/** access_options_add_group() - takes @group, unless it returns false: no memory. */
+bool access_options_add_group(struct access_options *options, struct chain_upstream_spec *group);
+/** access_options_has_choice() - whether not everything goes the same way: there are rules, or
+ * listeners of different use. Then a line about a connection tells which. */
+bool access_options_has_choice(const struct access_options *options);
 /** access_options_find() - the upstream @name, or NULL. */
 struct chain_upstream_spec *access_options_find(
 	const struct access_options *options, const char *name);

@@ -1,8 +1,10 @@
 #include "config/read_access.h"
 
 #include "config/read_chain.h"
+#include "config/read_groups.h"
 #include "config/read_limits.h"
 #include "config/read_listener.h"
+#include "config/read_routes.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,15 +45,6 @@ static struct chain_spec *read_one_chain(struct document *d, const struct json *
 	return spec;
 }
 
-static bool check_chain_name(struct document *d, const struct json *value)
-{
-	if (field_is_name(json_name(value)))
-		return true;
-	document_error(d, value, DOCUMENT_NAME,
-		"this is not a name; names have up to 63 of a-z, 0-9 and '-' inside");
-	return false;
-}
-
 /* A chain that is wrong is not added: then the file is not taken either. */
 static void add_chain(struct document *d, const struct json *value, struct access_file *file)
 {
@@ -77,10 +70,22 @@ static void read_chains(struct document *d, struct access_file *file)
 			document_error(d, v, DOCUMENT_NAME, "more than %d chains", CHAINS_MAX);
 			return;
 		}
-		check_chain_name(d, v);
+		read_group_name(d, v, &file->uses);
+		file->uses.names[file->uses.n] = json_name(v);
 		file->uses.members[file->uses.n++] = v;
 		add_chain(d, v, file);
+		file->uses.n_chains = file->uses.n;
 	}
+}
+
+/* After the chains of the file: it is the last one. */
+static void add_direct(struct document *d, struct access_file *file)
+{
+	struct read_uses *uses = &file->uses;
+	uses->names[uses->n] = READ_USE_DIRECT;
+	uses->upstreams[uses->n] = access_options_add_direct(file->options);
+	if (uses->upstreams[uses->n++] == NULL)
+		document_error(d, d->root, DOCUMENT_OPENER, "out of memory");
 }
 
 static void read_one_listener(struct document *d, const struct json *object, void *to)
@@ -133,6 +138,8 @@ static void read_all(struct document *d, struct access_file *file)
 		{ "version", read_version, false },
 		{ "listen", read_listen, true },
 		{ "chains", skip, true },
+		{ "groups", skip, false },
+		{ "routes", skip, false },
 		{ "dns", read_dns, false },
 		{ "log", read_log, false },
 		{ "limits", read_all_limits, false },
@@ -140,7 +147,10 @@ static void read_all(struct document *d, struct access_file *file)
 		{ "drain", read_drain, false },
 	};
 	read_chains(d, file);
+	add_direct(d, file);
+	read_groups(d, &file->uses, file->options);
 	field_object(d, d->root, fields, COUNT(fields), file);
+	read_routes(d, &file->uses, file->options);
 }
 
 bool read_access_file(const char *path, bool is_open, struct report *report,

@@ -20,22 +20,23 @@ struct listener_file {
 static void tell_no_chain(
 	struct document *d, const struct json *value, const struct read_uses *uses)
 {
-	const char *names[READ_USES_MAX];
 	char shown[64];
-	for (size_t i = 0; i < uses->n; i++)
-		names[i] = json_name(uses->members[i]);
-	const char *meant = suggest(json_string(value), names, uses->n);
+	const char *meant = suggest(json_string(value), uses->names, uses->n);
 	report_quote(json_string(value), shown, sizeof shown);
 	if (meant == NULL) {
 		document_error(d, value, DOCUMENT_VALUE, "no chain named \"%s\"", shown);
 		return;
 	}
 	size_t i = 0;
-	while (names[i] != meant)
+	while (uses->names[i] != meant)
 		i++;
-	document_error(d, value, DOCUMENT_VALUE,
-		"no chain named \"%s\"; did you mean \"%s\"? (defined at line %zu)", shown, meant,
-		document_line(d, uses->members[i]));
+	if (uses->members[i] == NULL)
+		document_error(d, value, DOCUMENT_VALUE,
+			"no chain named \"%s\"; did you mean \"%s\"?", shown, meant);
+	else
+		document_error(d, value, DOCUMENT_VALUE,
+			"no chain named \"%s\"; did you mean \"%s\"? (defined at line %zu)", shown,
+			meant, document_line(d, uses->members[i]));
 }
 
 bool read_use(struct document *d, const struct json *value, const struct read_uses *uses,
@@ -45,7 +46,7 @@ bool read_use(struct document *d, const struct json *value, const struct read_us
 	if (name == NULL)
 		return false;
 	for (size_t i = 0; i < uses->n; i++) {
-		if (strcmp(json_name(uses->members[i]), name) == 0) {
+		if (strcmp(uses->names[i], name) == 0) {
 			*ret = uses->upstreams[i];
 			return *ret != NULL;
 		}
@@ -157,7 +158,7 @@ static void complete(struct document *d, const struct json *object, struct acces
 	const struct read_uses *uses)
 {
 	if (json_member(object, "chain") == NULL) {
-		if (uses->n == 1)
+		if (uses->n_chains == 1)
 			l->use = uses->upstreams[0];
 		else
 			document_error(d, object, DOCUMENT_OPENER, "missing \"chain\"");

@@ -9,12 +9,17 @@
 
 #define READ_USES_MAX 512
 
+#define READ_USE_DIRECT "direct" /* straight to the target, without a chain */
+#define READ_USE_BLOCK  "block"  /* of rules only: not at all */
+
 /* What listeners and rules may name: chains, groups, "direct". */
 struct read_uses {
-	const struct json *members[READ_USES_MAX]; /* where each is defined: its json_name() */
+	const char *names[READ_USES_MAX];          /* borrowed */
+	const struct json *members[READ_USES_MAX]; /* where each is defined; NULL of "direct" */
 	const struct chain_upstream_spec *upstreams[READ_USES_MAX]; /* NULL: it is wrong itself */
 	size_t n;
-	bool is_open; /* every listener may serve any source (--open) */
+	size_t n_chains; /* of the file; they come first */
+	bool is_open;    /* every listener may serve any source (--open) */
 };
 
 /** read_use() - the upstream that @value names. Return: false with an error in the report, or where

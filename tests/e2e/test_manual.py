@@ -244,7 +244,7 @@ class Examples(unittest.TestCase):
                 self.write(f"{name}-{i}.json", text)
                 self.assertIn(": ok: ", output(program(name), "check", f"{name}-{i}.json", folder=self.world.dir))
                 n += 1
-        self.assertEqual(n, 7)
+        self.assertEqual(n, 8)
 
     def test_commands_run_as_printed(self):
         self.make_keys()

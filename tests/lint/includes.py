@@ -9,7 +9,8 @@ OURS = {
     "chain": ("chain/", "common/"),
     "hop": ("hop/", "common/", "chain/wire_"),
     "access": ("access/", "chain/", "common/"),
-    "config": ("config/", "common/", "chain/spec.h", "chain/wire_key.h", "hop/options.h", "access/options.h", "access/logins.h"),
+    "config": ("config/", "common/", "chain/spec.h", "chain/wire_key.h", "hop/options.h", "access/options.h", "access/logins.h",
+               "access/cidr_set.h", "access/domain_set.h", "access/route.h"),
 }
 # The programs of the servers and the library also fill options from flags and files.
 PROGRAMS = re.compile(r"(hop/main\.c|access/main\.c|chain/lib_\w+\.[ch])$")
