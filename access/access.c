@@ -1,59 +1,44 @@
 #include "access/access.h"
 
-#include "access/gate.h"
-#include "access/logins.h"
+#include "access/doors.h"
 #include "access/session.h"
 #include "common/workers.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
 
-/* The limits of one listener, shared by all workers. */
-struct shared_listener {
-	struct access_entry entry;
-	struct quota connections;
-	struct source_quota *sources;
-};
-
 struct access {
-	const struct access_options *options;
-	struct shared_listener *listeners;
+	const struct access_hooks *hooks;
+	void *owner;
+	unsigned n_workers;
+	struct access_generation *current; /* worker 0's, once it runs */
+	struct reload *reload;
 	struct quota connections;
 	struct source_quota *sources;
-	struct chain_health *health; /* of all hops and chains */
-	uint16_t *ports;
+	struct server *first; /* worker 0 */
 	_Atomic unsigned n_ready;
 	_Atomic int i_failed;
-	access_ready_fn *on_ready;
-	void *owner;
 };
 
 /* One worker. */
 struct server {
 	struct access_worker worker; /* first: sessions lead back here */
 	struct access *access;
-	struct resolver *resolver;
-	struct chain_upstream **upstreams; /* of options->upstreams */
-	struct access_ingress *ingresses;  /* one per listener */
-	struct access_gate **gates;
+	struct access_plans *plans;
+	struct access_plan *plan; /* in use */
+	struct access_plan *next; /* prepared */
+	struct access_doors *doors;
 	bool is_draining;
 };
-
-static bool has_flows(const struct server *server)
-{
-	for (size_t i = 0; i < server->access->options->n_listen; i++) {
-		if (access_gate_count(server->gates[i]) > 0)
-			return true;
-	}
-	return false;
-}
 
 static void end_if_drained(struct server *server)
 {
 	if (server->is_draining && server->worker.sessions == NULL &&
-		drain_is_empty(server->worker.drain) && !has_flows(server))
+		drain_is_empty(server->worker.drain) && access_doors_count(server->doors) == 0)
 		workers_drained(server->worker.loop);
 }
 
@@ -67,102 +52,225 @@ static void on_session_end(struct access_worker *worker)
 	end_if_drained((struct server *)worker);
 }
 
-static void close_gates(struct server *server)
+/* ---- Each worker: one configuration after the other ---- */
+
+static int prepare_plan(struct server *server, struct access_generation *generation, size_t *ret_i)
 {
-	for (size_t i = 0; i < server->access->options->n_listen; i++) {
-		struct access_gate *gate = server->gates[i];
-		server->gates[i] = NULL;
-		access_gate_close(gate);
-	}
+	*ret_i = ACCESS_NONE;
+	int error = access_plan_new(server->plans, generation, server->plan, &server->next);
+	if (error == 0)
+		error = access_doors_prepare(server->doors, server->next, ret_i);
+	return error;
 }
 
-static int make_ingress(struct server *server, size_t i)
+static void commit_plan(void *worker)
 {
-	const struct access_listener *o = &server->access->options->listen[i];
-	server->ingresses[i] = (struct access_ingress){
-		.worker = &server->worker,
-		.options = o,
-		.all = server->access->options,
-		.upstreams = server->upstreams,
-		.connections = &server->access->listeners[i].connections,
-		.sources = server->access->listeners[i].sources,
-	};
-	if (!o->needs_user)
-		return 0;
-	return logins_new(server->worker.loop, o->users, o->n_users, &server->ingresses[i].logins);
+	struct server *server = worker;
+	struct access_plan *old = server->plan;
+	server->plan = server->next;
+	server->next = NULL;
+	server->worker.options = &access_plan_generation(server->plan)->options;
+	access_doors_commit(server->doors);
+	if (old != NULL)
+		access_plan_retire(old);
+	if (server->is_draining) /* it began in between */
+		access_doors_drain(server->doors);
 }
 
-static int open_listeners(struct server *server)
+static void cancel_plan(void *worker)
 {
-	struct access *access = server->access;
-	for (size_t i = 0; i < access->options->n_listen; i++) {
-		int error = make_ingress(server, i);
-		if (error != 0)
-			return error;
-		error = access_gate_open(&server->ingresses[i], &access->listeners[i].entry,
-			access->options->n_workers > 1, &server->gates[i]);
-		if (error != 0) {
-			access->i_failed = (int)i;
-			return error;
-		}
-		if (server->worker.i_worker == 0)
-			access->ports[i] = access_gate_port(server->gates[i]);
-	}
-	return 0;
+	struct server *server = worker;
+	access_doors_cancel(server->doors);
+	if (server->next != NULL)
+		access_plan_retire(server->next); /* who came in by a new door already, stays */
+	server->next = NULL;
 }
+
+/* ---- Reload ---- */
+
+static void fail_listener(struct reload_report *report, const struct access_generation *generation,
+	size_t i, int error)
+{
+	char text[ADDR_TEXT_MAX];
+	const struct access_listener *l = i != ACCESS_NONE ? &generation->options.listen[i] : NULL;
+	if (l == NULL)
+		reload_report_fail(report, "%s", err_text(error));
+	else
+		reload_report_fail(report, "cannot listen on %s%s%s%s: %s",
+			addr_print(&l->addr, text), l->name != NULL ? " (listener \"" : "",
+			l->name != NULL ? l->name : "", l->name != NULL ? "\")" : "",
+			err_text(error));
+}
+
+static int prepare(void *worker, void *next, struct reload_report *report)
+{
+	struct server *server = worker;
+	struct access_generation *generation = next;
+	size_t i = ACCESS_NONE;
+	int error = 0;
+	if (server->worker.i_worker == 0)
+		error = access_generation_open(generation, &i);
+	if (error == 0)
+		error = prepare_plan(server, generation, &i);
+	if (error != 0)
+		fail_listener(report, generation, i, error);
+	return error;
+}
+
+/* What a running server does not change. */
+static void keep_old(
+	const struct access_options *old, struct access_options *new, struct reload_report *report)
+{
+	if (new->n_workers != old->n_workers)
+		reload_report_warn(report, "\"workers\" takes effect after a restart");
+	if (new->drain_ms != old->drain_ms)
+		reload_report_warn(report, "\"drain\" takes effect after a restart");
+	new->n_workers = old->n_workers;
+	new->drain_ms = old->drain_ms;
+	new->passed = old->passed;
+}
+
+static void *load(void *owner, struct reload_report *report)
+{
+	struct access *access = owner;
+	struct access_options options = { 0 };
+	struct access_generation *next;
+	if (!access->hooks->load(access->owner, &options, report))
+		return NULL;
+	keep_old(&access->current->options, &options, report);
+	int error = access_generation_new(&options, access->current, &next);
+	if (error == 0)
+		return next;
+	access_options_deinit(&options);
+	reload_report_fail(report, "%s", err_text(error));
+	return NULL;
+}
+
+static void summarize(const struct access_generation *g, struct reload_report *report)
+{
+	if (asprintf(&report->summary, "listeners=+%zu,-%zu,=%zu chains=+%zu,-%zu,=%zu rules=%zu",
+		    g->listeners.n_new, g->listeners.n_gone, g->listeners.n_same, g->chains.n_new,
+		    g->chains.n_gone, g->chains.n_same, g->options.n_rules) < 0)
+		report->summary = NULL;
+}
+
+static void get_ports(const struct access *access, uint16_t *ports)
+{
+	const struct access_generation *g = access->current;
+	for (size_t i = 0; i < g->options.n_listen; i++)
+		ports[i] = access_doors_port(access->first->doors, g->sites[i]);
+}
+
+static void tell_reloaded(struct access *access, const struct access_generation *before)
+{
+	const struct access_generation *g = access->current;
+	size_t n = g->options.n_listen;
+	uint16_t *ports = calloc(n, sizeof *ports);
+	bool *is_new = calloc(n, sizeof *is_new);
+	for (size_t i = 0; is_new != NULL && i < n; i++) {
+		is_new[i] = true;
+		for (size_t k = 0; k < before->options.n_listen; k++)
+			is_new[i] = is_new[i] && g->sites[i] != before->sites[k];
+	}
+	if (ports != NULL && is_new != NULL) {
+		get_ports(access, ports);
+		access->hooks->on_reloaded(&g->options, ports, is_new, access->owner);
+	}
+	free(ports);
+	free(is_new);
+}
+
+static void end(void *owner, void *next, struct reload_report *report)
+{
+	struct access *access = owner;
+	struct access_generation *before = access->current;
+	if (!report->is_done) {
+		access_generation_release(next);
+		reload_report_log(report);
+		return;
+	}
+	access->current = next;
+	access_generation_apply(access->current);
+	quota_set_limit(&access->connections, access->current->options.max_connections);
+	source_quota_set_limit(
+		access->sources, access->current->options.max_connections_per_source);
+	summarize(access->current, report);
+	reload_report_log(report);
+	tell_reloaded(access, before);
+	access_generation_release(before);
+}
+
+static void reload(void *worker)
+{
+	struct server *server = worker;
+	if (reload_start(server->access->reload, NULL, NULL, NULL) != 0)
+		LOG_ERROR("cannot reload error=%s", err_name(ERR_NOMEM));
+}
+
+static void heed(void *worker)
+{
+	struct server *server = worker;
+	reload_heed(server->access->reload, server->worker.i_worker);
+}
+
+/* ---- Start and end ---- */
 
 static int make_worker(struct server *server, struct loop *loop, unsigned i_worker)
 {
 	static const struct drain_limits no_silence = { 0 }; /* answers alone linger here */
 	struct access *access = server->access;
-	const struct access_options *o = access->options;
 	server->worker = (struct access_worker){
 		.loop = loop,
-		.options = o,
+		.options = &access->current->options,
 		.connections = &access->connections,
 		.sources = access->sources,
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
 	};
-	server->upstreams = calloc(o->n_upstreams, sizeof(struct chain_upstream *));
-	server->ingresses = calloc(o->n_listen, sizeof *server->ingresses);
-	server->gates = calloc(o->n_listen, sizeof(struct access_gate *));
-	if (server->upstreams == NULL || server->ingresses == NULL || server->gates == NULL)
-		return ERR_NOMEM;
-	int error = resolver_new(loop, o->dns_servers, &server->resolver);
-	if (error == 0)
-		error = relay_group_new(loop, &server->worker.relays);
+	struct chain_upstream_options upstream = { .loop = loop };
+	int error = relay_group_new(loop, &server->worker.relays);
 	if (error == 0)
 		error = drain_new(loop, no_silence, on_drain_empty, server, &server->worker.drain);
 	if (error == 0)
 		error = udp_io_new(loop, &server->worker.io);
-	struct chain_upstream_options upstream = { .loop = loop,
-		.resolver = server->resolver,
-		.health = access->health,
-		.probes = i_worker == 0 };
-	for (size_t i = 0; error == 0 && i < o->n_upstreams; i++)
-		error = chain_upstream_new(&upstream, o->upstreams[i], &server->upstreams[i]);
+	if (error == 0)
+		error = access_plans_new(&server->worker, &upstream, &server->plans);
+	if (error == 0)
+		error = access_doors_new(&server->worker, &server->doors);
 	return error;
 }
 
 static void finish(void *worker)
 {
 	struct server *server = worker;
-	if (server->gates != NULL)
-		close_gates(server);
-	for (size_t i = 0; server->upstreams != NULL && i < server->access->options->n_upstreams;
-		i++)
-		chain_upstream_free(server->upstreams[i]);
-	for (size_t i = 0; server->ingresses != NULL && i < server->access->options->n_listen; i++)
-		logins_free(server->ingresses[i].logins);
+	access_doors_free(server->doors);
+	access_plans_free(server->plans);
 	relay_group_free(server->worker.relays);
 	drain_free(server->worker.drain);
 	udp_io_free(server->worker.io);
-	resolver_free(server->resolver);
-	free(server->upstreams);
-	free(server->ingresses);
-	free(server->gates);
 	free(server);
+}
+
+static int serve_first(struct server *server)
+{
+	size_t i = ACCESS_NONE;
+	int error = prepare_plan(server, server->access->current, &i);
+	if (error == 0)
+		commit_plan(server);
+	else if (i != ACCESS_NONE)
+		server->access->i_failed = (int)i;
+	return error;
+}
+
+static void tell_ready(struct access *access)
+{
+	const struct access_options *o = &access->current->options;
+	uint16_t *ports = calloc(o->n_listen, sizeof *ports);
+	if (ports == NULL)
+		return;
+	get_ports(access, ports);
+	access->hooks->on_ready(o, ports, access->owner);
+	free(ports);
 }
 
 static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_worker)
@@ -174,14 +282,17 @@ static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_w
 	server->access = access;
 	int error = make_worker(server, loop, i_worker);
 	if (error == 0)
-		error = open_listeners(server);
+		error = serve_first(server);
 	if (error != 0) {
 		finish(server);
 		return error;
 	}
+	if (i_worker == 0)
+		access->first = server;
+	reload_join(access->reload, i_worker, loop, server);
 	*ret_worker = server;
-	if (++access->n_ready == access->options->n_workers)
-		access->on_ready(access->ports, (unsigned)access->options->n_listen, access->owner);
+	if (++access->n_ready == access->n_workers)
+		tell_ready(access);
 	return 0;
 }
 
@@ -189,8 +300,9 @@ static void drain(void *worker)
 {
 	struct server *server = worker;
 	server->is_draining = true;
-	for (size_t i = 0; i < server->access->options->n_listen; i++)
-		access_gate_drain(server->gates[i]);
+	if (server->worker.i_worker == 0)
+		reload_stop(server->access->reload);
+	access_doors_drain(server->doors);
 	access_sessions_drain(&server->worker);
 	end_if_drained(server);
 }
@@ -199,62 +311,60 @@ static void stop(void *worker)
 {
 	struct server *server = worker;
 	server->is_draining = true;
+	if (server->worker.i_worker == 0)
+		reload_stop(server->access->reload);
 	access_sessions_stop(&server->worker);
 	drain_stop(server->worker.drain);
-	close_gates(server);
+	access_doors_close(server->doors);
 	end_if_drained(server);
 }
 
-static int make_listener(struct access *access, size_t i)
+static int make_shared(struct access *access, struct access_options *options)
 {
-	const struct access_listener *o = &access->options->listen[i];
-	struct shared_listener *l = &access->listeners[i];
-	quota_init(&l->connections, o->max_connections);
-	int error = source_quota_new(o->max_connections_per_source, &l->sources);
+	static const struct reload_ops ops = { .load = load,
+		.prepare = prepare,
+		.commit = commit_plan,
+		.cancel = cancel_plan,
+		.end = end };
+	size_t i = ACCESS_NONE;
+	access->n_workers = options->n_workers;
+	quota_init(&access->connections, options->max_connections);
+	int error = source_quota_new(options->max_connections_per_source, &access->sources);
 	if (error == 0)
-		error = access_entry_open(&l->entry, o, access->options);
-	if (error != 0)
+		error = reload_new(access->n_workers, &ops, access, &access->reload);
+	if (error == 0)
+		error = access_generation_new(options, NULL, &access->current);
+	if (error == 0)
+		error = access_generation_open(access->current, &i);
+	if (i != ACCESS_NONE)
 		access->i_failed = (int)i;
 	return error;
 }
 
-static int make_shared(struct access *access)
-{
-	const struct access_options *o = access->options;
-	access->listeners = calloc(o->n_listen, sizeof *access->listeners);
-	access->ports = calloc(o->n_listen, sizeof *access->ports);
-	if (access->listeners == NULL || access->ports == NULL)
-		return ERR_NOMEM;
-	quota_init(&access->connections, o->max_connections);
-	int error = source_quota_new(o->max_connections_per_source, &access->sources);
-	if (error == 0)
-		error = chain_health_new(&access->health);
-	for (size_t i = 0; error == 0 && i < o->n_listen; i++)
-		error = make_listener(access, i);
-	return error;
-}
-
-int access_run(const struct access_options *options, access_ready_fn *on_ready, void *owner,
+int access_run(struct access_options *options, const struct access_hooks *hooks, void *owner,
 	int *ret_listen)
 {
 	static const struct workers_ops ops = {
-		.start = start, .drain = drain, .stop = stop, .finish = finish
+		.start = start, .drain = drain, .stop = stop, .finish = finish, .heed = heed
 	};
-	struct access access = {
-		.options = options, .i_failed = -1, .on_ready = on_ready, .owner = owner
-	};
-	int error = make_shared(&access);
+	static const struct workers_ops reloading_ops = { .start = start,
+		.drain = drain,
+		.stop = stop,
+		.finish = finish,
+		.reload = reload,
+		.heed = heed };
+	struct access access = { .hooks = hooks, .owner = owner, .i_failed = -1 };
+	uint32_t drain_ms = options->drain_ms;
+	int error = make_shared(&access, options);
 	if (error == 0)
-		error = workers_run(options->n_workers, options->drain_ms, &ops, &access);
+		error = workers_run(access.n_workers, drain_ms,
+			hooks->load != NULL ? &reloading_ops : &ops, &access);
 	if (ret_listen != NULL)
 		*ret_listen = access.i_failed;
-	for (size_t i = 0; access.listeners != NULL && i < options->n_listen; i++) {
-		access_entry_close(&access.listeners[i].entry);
-		source_quota_free(access.listeners[i].sources);
-	}
+	if (access.current != NULL)
+		access_generation_return(access.current, options);
+	reload_free(access.reload);
+	access_generation_release(access.current);
 	source_quota_free(access.sources);
-	chain_health_free(access.health);
-	free(access.listeners);
-	free(access.ports);
 	return error;
 }

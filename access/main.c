@@ -1,12 +1,10 @@
 #include "access/access.h"
 #include "chain/datagram.h"
+#include "config/access_flags.h"
 #include "config/address.h"
-#include "config/daemon.h"
-#include "config/key_file.h"
 #include "config/listen_flag.h"
 #include "config/port_owner.h"
 #include "config/read_access.h"
-#include "config/read_chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,16 +45,9 @@ static const struct cli cli = {
 	.n_options = COUNT(options),
 };
 
-struct flags {
-	struct daemon_flags daemon;
-	struct cli_words listen, hops;
-	struct listen_flags listener;
-	const char *chain;
-};
-
 static bool on_option(size_t i, const char *argument, void *owner)
 {
-	struct flags *flags = owner;
+	struct access_flags *flags = owner;
 	const char *name = options[i].name;
 	if (strcmp(name, "listen") == 0)
 		return cli_words_add(&cli, &flags->listen, argument);
@@ -75,139 +66,6 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	else
 		return daemon_flags_take(&flags->daemon, name, argument);
 	return true;
-}
-
-/* Whether flags say what to serve, instead of a file. */
-static bool has_own(const struct flags *flags)
-{
-	const struct listen_flags *l = &flags->listener;
-	return flags->listen.n_words > 0 || flags->hops.n_words > 0 || flags->chain != NULL ||
-	       l->to != NULL || l->from != NULL || l->users_file != NULL;
-}
-
-/* What is wrong with the combination, as a sentence, or NULL. */
-static const char *check_flags(const struct flags *flags)
-{
-	if (flags->daemon.config != NULL && has_own(flags))
-		return "--config excludes --listen, --to, --chain, --hop, --from and --users-file";
-	if (flags->daemon.config != NULL || !has_own(flags))
-		return NULL;
-	if (flags->listen.n_words == 0)
-		return "needs --listen ADDR";
-	if (flags->chain != NULL && flags->hops.n_words > 0)
-		return "--chain and --hop exclude each other";
-	if (flags->chain == NULL && flags->hops.n_words == 0)
-		return "needs --chain FILE, or --hop ADDR,KEYFILE for each hop";
-	if (flags->hops.n_words > CHAIN_HOPS_MAX)
-		return "a chain has at most 16 hops";
-	return NULL;
-}
-
-static enum cli_exit add_hop(struct chain_spec *spec, const char *text, struct report *report)
-{
-	char why[KEY_WHY_MAX];
-	struct chain_hop *hop = &spec->hops[spec->n_hops];
-	const char *path = NULL;
-	char *addr = cli_split(text, &path);
-	bool is_good = addr != NULL && address_parse(addr, ADDRESS_HOP, &hop->addr, why);
-	if (addr == NULL)
-		cli_wrong(&cli, "--hop needs ADDR,KEYFILE");
-	else if (!is_good)
-		cli_wrong(&cli, "--hop: %s", why);
-	free(addr);
-	if (!is_good)
-		return CLI_USAGE;
-	spec->n_hops++;
-	hop->key = key_file_read(path, why);
-	if (hop->key == NULL)
-		report_add_plain(report, "%s", why);
-	return CLI_OK;
-}
-
-/* A chain from --hop flags; *ret is the caller's in any case. */
-static enum cli_exit make_chain(
-	const struct flags *flags, struct report *report, struct chain_spec **ret)
-{
-	static const struct chain_spec standard = CHAIN_SPEC_DEFAULT;
-	const char *reason;
-	struct chain_spec *spec = *ret = malloc(sizeof *spec);
-	if (spec == NULL)
-		return CLI_FAILED;
-	*spec = standard;
-	spec->hops = calloc(flags->hops.n_words, sizeof *spec->hops);
-	if (spec->hops == NULL)
-		return CLI_FAILED;
-	for (size_t i = 0; i < flags->hops.n_words; i++) {
-		enum cli_exit result = add_hop(spec, flags->hops.words[i], report);
-		if (result != CLI_OK)
-			return result;
-	}
-	size_t position = report_n_errors(report) > 0 ? 0 : chain_spec_check(spec, &reason);
-	if (position > 0)
-		report_add_plain(report, "--hop %zu: %s", position, reason);
-	return report_n_errors(report) > 0 ? CLI_CONFIG : CLI_OK;
-}
-
-static enum cli_exit load_chain(
-	const struct flags *flags, struct access_options *o, struct report *report)
-{
-	struct chain_spec *spec = NULL;
-	enum cli_exit result = CLI_CONFIG;
-	if (flags->chain == NULL)
-		result = make_chain(flags, report, &spec);
-	else if ((spec = read_chain_file(flags->chain, report)) != NULL)
-		result = CLI_OK;
-	if (result == CLI_OK && access_options_add_chain(
-					o, spec, spec->name != NULL ? spec->name : "chain") != NULL)
-		return CLI_OK;
-	chain_spec_free(spec);
-	return result == CLI_OK ? CLI_FAILED : result;
-}
-
-static enum cli_exit configure_from_flags(
-	const struct flags *flags, struct access_options *o, struct report *report)
-{
-	enum cli_exit result = load_chain(flags, o, report);
-	if (result != CLI_OK)
-		return result;
-	o->listen = calloc(flags->listen.n_words, sizeof *o->listen);
-	if (o->listen == NULL)
-		return CLI_FAILED;
-	for (size_t i = 0; i < flags->listen.n_words; i++) {
-		result = listen_flag_read(&cli, &flags->listener, flags->listen.words[i],
-			o->upstreams[0], report, &o->listen[o->n_listen++]);
-		if (result != CLI_OK)
-			return result;
-	}
-	return report_n_errors(report) > 0 ? CLI_CONFIG : CLI_OK;
-}
-
-static enum cli_exit configure(const struct flags *flags, struct access_options *o,
-	struct log_options *log, struct report *report, char **ret_path)
-{
-	enum cli_exit result = CLI_OK;
-	const char *wrong = check_flags(flags);
-	if (wrong != NULL) {
-		cli_wrong(&cli, "%s", wrong);
-		return CLI_USAGE;
-	}
-	if (has_own(flags)) {
-		result = configure_from_flags(flags, o, report);
-	} else {
-		*ret_path = daemon_find_config(flags->daemon.config, "access.json");
-		if (*ret_path == NULL) {
-			cli_wrong(&cli, "no configuration: give --listen ADDR and --chain FILE, or "
-					"--config "
-					"FILE");
-			return CLI_USAGE;
-		}
-		if (!read_access_file(*ret_path, flags->listener.is_open, report, o, log))
-			result = CLI_CONFIG;
-	}
-	if (result == CLI_OK &&
-		!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log))
-		result = CLI_USAGE;
-	return result;
 }
 
 static const char *name_transports(unsigned transports)
@@ -248,38 +106,89 @@ static const char *print_use(const struct chain_upstream_spec *use, char *to, si
 	return to;
 }
 
-static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
+static void log_listening(const struct access_listener *l, uint16_t port)
 {
-	const struct access_options *o = owner;
 	char text[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], use[128];
-	for (unsigned i = 0; i < n_ports; i++) {
-		const struct access_listener *l = &o->listen[i];
-		struct addr addr = l->addr;
-		addr.port = ports[i];
-		address_print(&addr, text);
-		if (l->protocols != 0)
-			LOG_NOTICE("listening addr=%s proxy=%s users=%s %s", text,
-				listen_flag_proxy_name(l->protocols), l->needs_user ? "yes" : "no",
-				print_use(l->use, use, sizeof use));
-		else
-			LOG_NOTICE("listening addr=%s transport=%s to=%s %s", text,
-				name_transports(l->transports), addr_print(&l->to, to),
-				print_use(l->use, use, sizeof use));
-	}
+	struct addr addr = l->addr;
+	addr.port = port;
+	address_print(&addr, text);
+	if (l->protocols != 0)
+		LOG_NOTICE("listening addr=%s proxy=%s users=%s %s", text,
+			listen_flag_proxy_name(l->protocols), l->needs_user ? "yes" : "no",
+			print_use(l->use, use, sizeof use));
+	else
+		LOG_NOTICE("listening addr=%s transport=%s to=%s %s", text,
+			name_transports(l->transports), addr_print(&l->to, to),
+			print_use(l->use, use, sizeof use));
+}
+
+static void on_ready(const struct access_options *o, const uint16_t *ports, void *owner)
+{
+	(void)owner;
+	for (size_t i = 0; i < o->n_listen; i++)
+		log_listening(&o->listen[i], ports[i]);
 	for (size_t i = 0; i < o->n_chains; i++)
 		log_room(o, o->chains[i]);
 }
 
-static enum cli_exit serve(
-	struct access_options *o, const struct log_options *log, const char *path)
+/* ---- Reload ---- */
+
+struct running {
+	const struct access_flags *flags;
+	const struct systemd_sockets *passed;
+	struct daemon_reload log;
+};
+
+static bool load(void *owner, struct access_options *ret, struct reload_report *to)
 {
+	struct running *running = owner;
+	struct access_options o = ACCESS_OPTIONS_DEFAULT;
+	struct report *report = report_new("access");
+	char *path = NULL;
+	if (report == NULL)
+		return daemon_reload_tell(NULL, NULL, to);
+	running->log.next = (struct log_options)LOG_OPTIONS_DEFAULT;
+	o.passed = running->passed;
+	enum cli_exit result = access_flags_reads_stdin(running->flags)
+				       ? daemon_reload_stdin(report)
+				       : access_flags_configure(running->flags, &cli, &o,
+						 &running->log.next, report, &path);
+	bool is_good = result == CLI_OK;
+	if (is_good) {
+		*ret = o;
+		daemon_reload_compare(&running->log, to);
+	} else {
+		access_options_deinit(&o);
+		daemon_reload_tell(report, path, to);
+	}
+	report_free(report);
+	free(path);
+	return is_good;
+}
+
+static void on_reloaded(
+	const struct access_options *o, const uint16_t *ports, const bool *is_new, void *owner)
+{
+	struct running *running = owner;
+	daemon_reload_use(&running->log);
+	for (size_t i = 0; i < o->n_listen; i++) {
+		if (is_new[i])
+			log_listening(&o->listen[i], ports[i]);
+	}
+}
+
+static enum cli_exit serve(struct access_options *o, struct running *running, const char *path)
+{
+	static const struct access_hooks hooks = {
+		.on_ready = on_ready, .load = load, .on_reloaded = on_reloaded
+	};
 	char quoted[256];
 	int i_failed = -1;
-	if (!daemon_start_log("access", log))
+	if (!daemon_start_log("access", &running->log.now))
 		return CLI_FAILED;
 	LOG_NOTICE("configuration file=%s",
 		path != NULL ? log_quote(path, quoted, sizeof quoted) : "none");
-	int error = access_run(o, on_ready, o, &i_failed);
+	int error = access_run(o, &hooks, running, &i_failed);
 	log_stop();
 	if (error == 0)
 		return CLI_OK;
@@ -291,25 +200,28 @@ static enum cli_exit serve(
 	return CLI_FAILED;
 }
 
-static enum cli_exit run(const struct flags *flags)
+static enum cli_exit run(struct access_flags *flags)
 {
 	struct access_options o = ACCESS_OPTIONS_DEFAULT;
-	struct log_options log = LOG_OPTIONS_DEFAULT;
+	struct running running = { .flags = flags, .log.now = LOG_OPTIONS_DEFAULT };
+	struct systemd_sockets *passed;
 	char *path = NULL;
 	if (!daemon_start("access"))
 		return CLI_FAILED;
-	struct systemd_sockets *passed;
 	struct report *report = report_new("access");
 	if (report == NULL || systemd_take(&passed) != 0) {
 		report_free(report);
 		return CLI_FAILED;
 	}
-	o.passed = passed;
-	enum cli_exit result = configure(flags, &o, &log, report, &path);
+	o.passed = running.passed = passed;
+	enum cli_exit result =
+		access_flags_configure(flags, &cli, &o, &running.log.now, report, &path);
 	report_print(report, stderr);
 	report_free(report);
+	if (path != NULL)
+		flags->daemon.config = path; /* the same one at each reload */
 	if (result == CLI_OK)
-		result = serve(&o, &log, path != NULL ? path : flags->chain);
+		result = serve(&o, &running, path != NULL ? path : flags->chain);
 	access_options_deinit(&o);
 	systemd_free(passed);
 	free(path);
@@ -330,7 +242,7 @@ static void check_file(const char *path, struct report *report, char *text, size
 
 static enum cli_exit run_command(int argc, char **argv)
 {
-	struct flags flags = { 0 };
+	struct access_flags flags = { 0 };
 	int n_rest = 0;
 	enum cli_exit result = CLI_USAGE;
 	switch (cli_parse(&cli, argc, argv, on_option, &flags, &n_rest)) {
@@ -347,8 +259,7 @@ static enum cli_exit run_command(int argc, char **argv)
 		result = CLI_OK;
 		break;
 	}
-	cli_words_deinit(&flags.listen);
-	cli_words_deinit(&flags.hops);
+	access_flags_deinit(&flags);
 	return result;
 }
 

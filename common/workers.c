@@ -66,6 +66,8 @@ static void on_wake(void *owner)
 {
 	struct worker *w = owner;
 	obey(w);
+	if (w->object != NULL && !w->is_drained && w->all->ops->heed != NULL)
+		w->all->ops->heed(w->object);
 	/* Worker 0 may have ended before the others: it runs on for the signals, until they end
 	 * too. */
 	if (w->i == 0 && w->is_drained && atomic_load(&w->all->n_running) == 0)
@@ -93,6 +95,12 @@ static void on_signal(int signum, void *owner)
 {
 	struct workers *all = owner;
 	bool is_draining = atomic_load(&all->order) != ORDER_RUN;
+	if (signum == SIGHUP) {
+		struct worker *first = &all->worker[0];
+		if (!is_draining && first->object != NULL)
+			all->ops->reload(first->object);
+		return;
+	}
 	if (signum == SIGQUIT || is_draining) {
 		LOG_NOTICE("stopping signal=%d", signum);
 		order_all(all, ORDER_STOP);
@@ -204,11 +212,12 @@ static int start_all(struct workers *all)
 		return error;
 	all->n_started = 1;
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP,
-		SIG_IGN); /* a terminal that closes, or a habit: there is nothing to reload yet */
+	signal(SIGHUP, SIG_IGN);  /* a terminal that closes, or a habit */
 	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error, not the end */
 	for (size_t i = 0; error == 0 && i < sizeof signums / sizeof *signums; i++)
 		error = loop_on_signal(all->worker[0].loop, signums[i], on_signal, all);
+	if (error == 0 && all->ops->reload != NULL)
+		error = loop_on_signal(all->worker[0].loop, SIGHUP, on_signal, all);
 	if (error == 0)
 		error = start_worker(&all->worker[0]);
 	for (unsigned i = 1; error == 0 && i < all->n_workers; i++)

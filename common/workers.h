@@ -1,7 +1,7 @@
 #ifndef COMMON_WORKERS_H
 #define COMMON_WORKERS_H
 /*
- * Does: runs one loop per worker thread, turns signals into drain and stop. Knows: threads,
+ * Does: runs one loop per worker thread, turns signals into drain, stop and reload. Knows: threads,
  * signals. Never knows: what a worker serves.
  */
 #include "common/loop.h"
@@ -17,6 +17,10 @@ struct workers_ops {
 	/* End everything now, without waiting; then workers_drained(). Also called without drain
 	 * before. */
 	void (*stop)(void *worker);
+	/* SIGHUP, while nothing drains; on worker 0's thread. NULL: the signal is ignored. */
+	void (*reload)(void *worker);
+	/* After loop_wake() of this worker's loop, on its thread; also without cause. NULL ok. */
+	void (*heed)(void *worker);
 	/* The loop has ended; frees @worker. */
 	void (*finish)(void *worker);
 };
@@ -25,8 +29,8 @@ struct workers;
 /**
  * workers_run() - runs @n_workers (1 = on the calling thread) until all are drained.
  * SIGTERM, SIGINT: drain, and stop after @drain_ms; a second one: stop now. SIGQUIT: stop now.
- * SIGPIPE and SIGHUP are ignored. Return: 0 after a clean end; or the first worker's negative start
- * error.
+ * SIGHUP: reload. SIGPIPE is ignored. Return: 0 after a clean end; or the first worker's negative
+ * start error.
  */
 NODISCARD int workers_run(
 	unsigned n_workers, uint64_t drain_ms, const struct workers_ops *ops, void *owner);

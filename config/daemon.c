@@ -144,6 +144,47 @@ bool daemon_start_log(const char *program, const struct log_options *log)
 	return false;
 }
 
+void daemon_reload_compare(const struct daemon_reload *reload, struct reload_report *to)
+{
+	if (reload->next.format != reload->now.format)
+		reload_report_warn(to, "the format of the log takes effect after a restart");
+}
+
+void daemon_reload_use(struct daemon_reload *reload)
+{
+	enum log_format format = reload->now.format;
+	reload->now = reload->next;
+	reload->now.format = format;
+	log_set_level(reload->now.level);
+}
+
+bool daemon_reload_tell(struct report *report, const char *path, struct reload_report *to)
+{
+	size_t size, n = 0;
+	if (report == NULL) {
+		reload_report_fail(to, "%s", err_text(ERR_NOMEM));
+		return false;
+	}
+	FILE *text = open_memstream(&to->text, &size);
+	if (text != NULL) {
+		report_print(report, text);
+		(void)fclose(text);
+	}
+	FILE *findings = open_memstream(&to->findings, &size);
+	if (findings != NULL) {
+		report_print_json(report, path, &n, findings);
+		(void)fclose(findings);
+	}
+	return false;
+}
+
+enum cli_exit daemon_reload_stdin(struct report *report)
+{
+	report_add_plain(report, "the configuration came from standard input, which cannot be read "
+				 "again");
+	return CLI_CONFIG;
+}
+
 /* The file that was read is good, or not. */
 static enum cli_exit tell(
 	struct report *report, const char *path, bool is_json, const char *good_text)

@@ -5,6 +5,7 @@
  * place of the configuration file, the rights of the process. Knows: flags. Never knows: what is
  * run.
  */
+#include "common/reload.h"
 #include "config/cli.h"
 #include "config/read_common.h"
 
@@ -34,6 +35,20 @@ NODISCARD char *daemon_find_config(const char *named, const char *file);
 NODISCARD bool daemon_start(const char *program);
 /** daemon_start_log() - Return: false after a message. */
 NODISCARD bool daemon_start_log(const char *program, const struct log_options *log);
+
+/* What a program that reloads keeps of its log's options. */
+struct daemon_reload {
+	struct log_options now, next;
+};
+/** daemon_reload_compare() - warns about what holds only after a restart. */
+void daemon_reload_compare(const struct daemon_reload *reload, struct reload_report *to);
+/** daemon_reload_use() - what can change while the program runs, does. */
+void daemon_reload_use(struct daemon_reload *reload);
+/** daemon_reload_tell() - what is wrong, for people and for programs; @report NULL: no memory.
+ * Return: false. */
+bool daemon_reload_tell(struct report *report, const char *path, struct reload_report *to);
+/** daemon_reload_stdin() - it cannot be read again. */
+enum cli_exit daemon_reload_stdin(struct report *report);
 
 /* The options of the command "check". */
 #define DAEMON_CHECK_OPTIONS                                                                       \

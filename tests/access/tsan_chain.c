@@ -68,6 +68,12 @@ static uint16_t port_of(struct server *s)
 	return port;
 }
 
+static void on_access_ready(
+	const struct access_options *options, const uint16_t *ports, void *owner)
+{
+	on_ready(ports, (unsigned)options->n_listen, owner);
+}
+
 static void *run_hop(void *arg)
 {
 	struct server *s = arg;
@@ -103,7 +109,8 @@ static void *run_access(void *arg)
 	options.upstreams = upstreams;
 	options.n_upstreams = 1;
 	options.n_workers = 2;
-	s->result = access_run(&options, on_ready, s, NULL);
+	static const struct access_hooks hooks = { .on_ready = on_access_ready };
+	s->result = access_run(&options, &hooks, s, NULL);
 	return NULL;
 }
 

@@ -1,0 +1,261 @@
+"""A new configuration while a server runs: what stays the same is not touched, what is wrong changes nothing.
+
+    client ── access ══ hop ── origin          all on loopback
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from harness import (WAIT, Process, World, connect, echo, program, receive_all, receive_exactly, received,  # noqa: E402
+                     until)
+
+RELOADED = r"reloaded .*took_ms="
+FAILED = r"reload failed, nothing changed"
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def lines(process, pattern):
+    with process.changed:
+        return [line for line in process.lines if line is not None and re.search(pattern, line)]
+
+
+class Running:
+    """A server with a file that can be rewritten."""
+
+    def __init__(self, world, name, config, *args):
+        self.path = world.path("%s.json" % name)
+        self.write(config)
+        self.process = world.add(Process([program(name), "--config", self.path, *args]))
+        self.process.wait_log(r"listening ", 20)
+
+    def write(self, config):
+        with open(self.path, "w") as f:
+            f.write(config if isinstance(config, str) else json.dumps(config))
+        os.chmod(self.path, 0o600)
+
+    def reload(self, config=None, pattern=RELOADED):
+        """SIGHUP; waits for its line and returns it."""
+        if config is not None:
+            self.write(config)
+        n = len(lines(self.process, pattern))
+        self.process.signal(signal.SIGHUP)
+        until(lambda: len(lines(self.process, pattern)) > n, 20, "%s in\n%s" % (pattern, self.process.log()[-4000:]))
+        return lines(self.process, pattern)[-1]
+
+
+def exchange(s, data=b"still there?"):
+    s.sendall(data)
+    return receive_exactly(s, len(data)) == data
+
+
+def socks(port, to, user=None):
+    """A SOCKS5 connection through the proxy at @port; raises AssertionError if it is refused."""
+    s = connect(port)
+    method = 2 if user else 0
+    s.sendall(bytes([5, 1, method]))
+    if receive_exactly(s, 2) != bytes([5, method]):
+        raise AssertionError("no method")
+    if user:
+        name, password = (text.encode() for text in user)
+        s.sendall(bytes([1, len(name)]) + name + bytes([len(password)]) + password)
+        if receive_exactly(s, 2) != b"\x01\x00":
+            raise AssertionError("not let in")
+    host, port_to = to.rsplit(":", 1)
+    s.sendall(b"\x05\x01\x00\x01" + socket.inet_aton(host) + struct.pack("!H", int(port_to)))
+    if receive_exactly(s, 10)[1] != 0:
+        raise AssertionError("refused")
+    return s
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        self.world = World()
+        self.addCleanup(self.world.close)
+        self.origin = self.world.origin(echo)
+
+    def hop_chain(self, hop):
+        return {"hops": [{"addr": "127.0.0.1:%d" % hop.port(), "key_file": hop.key}]}
+
+    def forward(self, port, chain="c", **more):
+        return {"addr": "127.0.0.1:%d" % port, "type": "tcp", "to": self.origin.addr, "chain": chain, **more}
+
+
+class AccessTest(Base):
+    workers = 1
+
+    def setUp(self):
+        super().setUp()
+        self.hop_key = self.world.key()
+        self.hop = self.world.hop(self.hop_key)
+        self.ports = [free_port() for _ in range(3)]
+
+    def config(self, *listen, **more):
+        return {"listen": list(listen), "chains": {"c": self.hop_chain(self.hop)}, "workers": self.workers, **more}
+
+    def run_access(self, *listen, **more):
+        return Running(self.world, "access", self.config(*listen, **more))
+
+    def refuses(self, port):
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return False
+        except ConnectionRefusedError:
+            return True
+
+    def test_listeners_come_and_go(self):
+        a, b, c = self.ports
+        access = self.run_access(self.forward(a), self.forward(b))
+        on_a, on_b = connect(a), connect(b)
+        self.assertTrue(exchange(on_a) and exchange(on_b))
+        line = access.reload(self.config(self.forward(a), self.forward(c)))
+        self.assertIn("listeners=+1,-1,=1 chains=+0,-0,=1 rules=0", line)
+        self.assertTrue(exchange(on_a) and exchange(on_b))
+        self.assertTrue(exchange(connect(a)) and exchange(connect(c)))
+        self.assertTrue(self.refuses(b))
+        access.process.wait_log(r"listening addr=127.0.0.1:%d " % c)
+        access.reload(self.config(self.forward(b)))
+        self.assertTrue(exchange(on_a) and exchange(on_b) and exchange(connect(b)))
+        self.assertTrue(self.refuses(a) and self.refuses(c))
+        access.process.signal(signal.SIGTERM)
+        for s in (on_a, on_b):
+            s.close()
+        self.assertEqual(access.process.wait(), 0)
+
+    def test_a_bad_file_changes_nothing(self):
+        a, b, _ = self.ports
+        access = self.run_access(self.forward(a))
+        kept = connect(a)
+        self.assertTrue(exchange(kept))
+        for bad, why in (("{ nonsense", "access.json:1:3"), (self.config(self.forward(b), chains={}), 'no chain named \\"c\\"'),
+                         (self.config(self.forward(b, chain="none")), "none")):
+            access.reload(bad, FAILED)
+            access.process.wait_log(re.escape(why))
+            self.assertTrue(exchange(kept) and exchange(connect(a)) and self.refuses(b))
+
+    def test_a_port_in_use_changes_nothing(self):
+        a, b, c = self.ports
+        access = self.run_access(self.forward(a))
+        kept = connect(a)
+        self.assertTrue(exchange(kept))
+        with socket.create_server(("127.0.0.1", c)):
+            access.reload(self.config(self.forward(b), self.forward(c)), FAILED)
+            access.process.wait_log(r"cannot listen on 127.0.0.1:%d: " % c)
+            self.assertTrue(exchange(kept) and exchange(connect(a)) and self.refuses(b))
+        access.reload()
+        self.assertTrue(exchange(kept) and exchange(connect(b)) and exchange(connect(c)) and self.refuses(a))
+
+    def test_a_chain_changes_for_new_connections(self):
+        a = self.ports[0]
+        second = self.world.hop(self.world.key())
+        access = self.run_access(self.forward(a))
+        old = connect(a)
+        self.assertTrue(exchange(old))
+        line = access.reload(self.config(self.forward(a), chains={"c": self.hop_chain(second)}))
+        self.assertIn("listeners=+0,-0,=1 chains=+1,-1,=0", line)
+        new = connect(a)
+        self.assertTrue(exchange(new) and exchange(old))
+        new.close()
+        second.wait_log(r"closed conn=.* target=%s" % re.escape(self.origin.addr))
+        old.close()
+        self.hop.wait_log(r"closed conn=.* target=%s" % re.escape(self.origin.addr))
+
+    def test_a_listener_is_narrowed_at_its_port(self):
+        a = self.ports[0]
+        wide = dict(self.forward(a), addr="*:%d" % a)
+        access = self.run_access(wide)
+        kept = connect(a)
+        self.assertTrue(exchange(kept))
+        access.reload(self.config(self.forward(a)))
+        self.assertTrue(exchange(kept) and exchange(connect(a)))
+        access.reload(self.config(dict(self.forward(a), type="udp")))
+        self.assertTrue(exchange(kept) and self.refuses(a))
+        access.reload(self.config({**self.forward(a), "type": "tcp"}))
+        access.reload(self.config(wide))
+        self.assertTrue(exchange(kept) and exchange(connect(a)))
+
+    def test_users(self):
+        a = self.ports[0]
+        users = self.world.path("users")
+
+        def passwd(password):
+            subprocess.run([program("chain"), "passwd", users, "me"], input=password + "\n", text=True, check=True,
+                           stderr=subprocess.DEVNULL)
+        passwd("old")
+        proxy = {"addr": "127.0.0.1:%d" % a, "type": "socks5", "chain": "c", "users_file": users}
+        access = self.run_access(proxy)
+        kept = socks(a, self.origin.addr, ("me", "old"))
+        passwd("new")
+        access.reload()
+        self.assertTrue(exchange(kept))
+        self.assertTrue(exchange(socks(a, self.origin.addr, ("me", "new"))))
+        with self.assertRaises(AssertionError):
+            socks(a, self.origin.addr, ("me", "old"))
+
+    def test_limits_keep_their_counts(self):
+        a = self.ports[0]
+        limited = self.forward(a, name="door", limits={"connections": 2})
+        access = self.run_access(self.forward(a, name="door"))
+        kept = [connect(a), connect(a)]
+        self.assertTrue(all(exchange(s) for s in kept))
+        access.reload(self.config(limited))
+        with self.assertRaises((ConnectionError, AssertionError)):
+            exchange(connect(a))
+        kept.pop().close()
+        until(lambda: lines(access.process, "closed conn="), what="the end")
+        self.assertTrue(exchange(connect(a)))
+
+    def test_udp_flows_survive(self):
+        echoing = self.world.udp_origin()
+        a = free_port(socket.SOCK_DGRAM)
+        listener = {"addr": "127.0.0.1:%d" % a, "type": "udp", "to": echoing.addr, "chain": "c"}
+        access = self.run_access(listener, self.forward(self.ports[0]))
+        client = self.world.udp_client(a)
+        client.send(b"one")
+        self.assertEqual(received(client, WAIT), b"one")
+        for i in range(5):
+            access.reload(self.config(listener, self.forward(self.ports[i % 2 + 1])))
+            client.send(b"two %d" % i)
+            self.assertEqual(received(client, WAIT), b"two %d" % i)
+        self.assertEqual(len(echoing.peers), 1)
+        access.reload(self.config(self.forward(self.ports[0])))  # removed: the flow goes on
+        client.send(b"three")
+        self.assertEqual(received(client, WAIT), b"three")
+        access.reload(self.config(listener))  # wanted again, although a flow had not ended
+        client.send(b"four")
+        self.assertEqual(received(client, WAIT), b"four")
+
+    def test_what_needs_a_restart_is_told(self):
+        a = self.ports[0]
+        access = self.run_access(self.forward(a), log={"level": "info"})
+        access.reload(self.config(self.forward(a), workers=7, drain="77s", log={"level": "debug"}))
+        access.process.wait_log(r'\\"workers\\" takes effect after a restart')
+        access.process.wait_log(r'\\"drain\\" takes effect after a restart')
+        self.assertTrue(exchange(connect(a)))
+        access.process.wait_log(r"debug .*state conn=")
+
+
+class AccessWorkersTest(AccessTest):
+    """The same with several workers."""
+
+    workers = 3
+
+
+del Base
+
+if __name__ == "__main__":
+    unittest.main()
