@@ -164,6 +164,14 @@ uint16_t access_gate_port(const struct access_gate *gate)
 	return gate->port;
 }
 
+void access_gate_share(struct access_gate *gate, bool shares_port)
+{
+	for (size_t i = 0; i < gate->n_listeners; i++)
+		listener_share(gate->listeners[i], shares_port);
+	for (size_t i = 0; i < gate->n_udps; i++)
+		access_udp_share(gate->udps[i], shares_port);
+}
+
 uint32_t access_gate_count(const struct access_gate *gate)
 {
 	uint32_t n = 0;

@@ -24,7 +24,9 @@ NODISCARD int access_gate_open(struct access_ingress *ingress, const struct acce
 	bool shares_port, struct access_gate **ret);
 /** access_gate_use() - what comes from now on is served by @ingress. */
 void access_gate_use(struct access_gate *gate, struct access_ingress *ingress);
-uint16_t access_gate_port(const struct access_gate *gate);  /* 0 of what is no port */
+uint16_t access_gate_port(const struct access_gate *gate); /* 0 of what is no port */
+/** access_gate_share() - as listener_share(). */
+void access_gate_share(struct access_gate *gate, bool shares_port);
 uint32_t access_gate_count(const struct access_gate *gate); /* flows. NULL ok */
 /** access_gate_drain() - takes nothing new; flows end as they become idle. NULL ok. */
 void access_gate_drain(struct access_gate *gate);

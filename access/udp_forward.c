@@ -315,6 +315,11 @@ void access_udp_use(struct access_udp *udp, struct access_ingress *ingress)
 	udp->ingress = ingress;
 }
 
+void access_udp_share(struct access_udp *udp, bool shares_port)
+{
+	udp_share(udp->udp, shares_port);
+}
+
 uint16_t access_udp_port(const struct access_udp *udp)
 {
 	return udp_port(udp->udp);

@@ -22,6 +22,7 @@ NODISCARD int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
 	const struct udp_options *socket, struct access_udp **ret);
 void access_udp_use(struct access_udp *udp, struct access_ingress *ingress); /* for new flows */
 uint16_t access_udp_port(const struct access_udp *udp);
+void access_udp_share(struct access_udp *udp, bool shares_port); /* as listener_share() */
 /** access_udp_drain() - no new flows, and the old ones end when they are idle for
  * ACCESS_FLOW_DRAIN_MS. As always, on_session_end of the ingress's worker runs after each. NULL ok.
  */
@@ -34,6 +35,7 @@ struct access_udp_counters {
 	uint64_t n_failed;      /* of those */
 	uint64_t n_refused;     /* datagrams without a flow: source, limits, draining, no memory */
 	uint64_t n_dropped;     /* datagrams of a flow that the chain did not take */
+	uint64_t n_over_rate;   /* datagrams over a rate, up and down */
 	uint64_t n_unreachable; /* statuses told or logged: nothing listens at the target … */
 };
 const struct access_udp_counters *access_udp_counters(const struct access_udp *udp);

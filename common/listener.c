@@ -163,6 +163,12 @@ uint16_t listener_port(const struct listener *l)
 	return port_of(l->poll.fd);
 }
 
+void listener_share(struct listener *l, bool shares_port)
+{
+	int value = shares_port;
+	(void)setsockopt(l->poll.fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value);
+}
+
 static void free_later(struct task *task)
 {
 	free((char *)task - offsetof(struct listener, freed));

@@ -30,6 +30,9 @@ NODISCARD int listener_open_fd(
 NODISCARD int listener_claim(struct addr *at);
 /** listener_port() - the port the kernel chose. */
 uint16_t listener_port(const struct listener *l);
+/** listener_share() - whether another socket of this user may be opened at its port, for the moment
+ * in which one of ours takes another's place (SO_REUSEPORT). */
+void listener_share(struct listener *l, bool shares_port);
 /** listener_close() - no more connections; frees itself. NULL ok. */
 void listener_close(struct listener *l);
 

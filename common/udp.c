@@ -435,6 +435,12 @@ int udp_peer(const struct udp *udp, union addr_sock *ret)
 	return 0;
 }
 
+void udp_share(struct udp *udp, bool shares_port)
+{
+	int value = shares_port;
+	(void)setsockopt(udp->poll.fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value);
+}
+
 uint16_t udp_port(const struct udp *udp)
 {
 	return port_of(udp->poll.fd);

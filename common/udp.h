@@ -75,6 +75,7 @@ NODISCARD int udp_claim(struct addr *at);
 /** udp_peer() - of a connected socket. Return: 0, or -errno. */
 NODISCARD int udp_peer(const struct udp *udp, union addr_sock *ret);
 uint16_t udp_port(const struct udp *udp);
+void udp_share(struct udp *udp, bool shares_port); /* as listener_share() */
 /** udp_path_max() - largest UDP payload to the connected peer without fragments, by the kernel's
  * view of the path (IP_MTU). 0 = not known. */
 size_t udp_path_max(const struct udp *udp);
