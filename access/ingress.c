@@ -1,8 +1,10 @@
 #include "access/ingress.h"
 
 #include "chain/wire_status.h"
+#include "common/loop.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
@@ -62,24 +64,142 @@ struct chain_error access_ingress_blocked(const struct addr *target)
 	};
 }
 
+static void tell(const char *limit, const union addr_sock *peer, const char *user)
+{
+	char from[ADDR_TEXT_MAX];
+	LOG_LIMITED(LOG_LEVEL_WARNING, "refused: limit reached limit=%s from=%s user=%s", limit,
+		addr_sock_print(peer, from), user);
+}
+
+/* Return: NULL, or the member of "limits" that refuses. */
+static const char *take_counts(struct access_charges *charges, const struct access_ingress *ingress,
+	const union addr_sock *peer)
+{
+	if (!charge_take(&charges->connection, ingress->worker->connections))
+		return "limits.connections";
+	if (!charge_take(&charges->listener_connection, ingress->connections))
+		return "listen.limits.connections";
+	if (!source_charge_take(&charges->source, ingress->worker->sources, peer))
+		return "limits.connections_per_source";
+	if (!source_charge_take(&charges->listener_source, ingress->sources, peer))
+		return "listen.limits.connections_per_source";
+	return NULL;
+}
+
+/* Those of one source before those of all: who is refused for himself uses up nothing of others'.
+ */
+static const char *take_caps(struct access_charges *charges, const struct access_ingress *ingress,
+	const union addr_sock *peer)
+{
+	struct access_caps *all = ingress->worker->caps, *own = ingress->caps;
+	uint64_t now_ms = loop_now_ms(ingress->worker->loop);
+	uint8_t key[8];
+	if (own != NULL && source_key(peer, key) &&
+		keyed_charge_take(&charges->source_caps, own->sources, bytes_of(key, sizeof key),
+			now_ms) != KEYED_TAKEN)
+		return "listen.limits.connects_per_second_per_source";
+	if (own != NULL && !rate_take(&own->connects, now_ms))
+		return "listen.limits.connects_per_second";
+	if (all != NULL && !rate_take(&all->connects, now_ms))
+		return "limits.connects_per_second";
+	return NULL;
+}
+
+static void add_rate(struct shaper_set *set, struct access_caps *caps)
+{
+	if (caps != NULL && shaper_rate(caps->shaper) > 0)
+		shaper_set_add(set, caps->shaper);
+}
+
+/* What limits its bytes, as far as it is known who it is. */
+static void list_shapers(struct access_charges *charges, const struct access_ingress *ingress)
+{
+	shaper_set_release(&charges->shapers);
+	add_rate(&charges->shapers, ingress->worker->caps);
+	add_rate(&charges->shapers, ingress->caps);
+	shaper_set_add(&charges->shapers, keyed_charge_shaper(&charges->source_caps));
+	shaper_set_add(&charges->shapers, keyed_charge_shaper(&charges->user_caps));
+}
+
 bool access_charges_take(struct access_charges *charges, const struct access_ingress *ingress,
 	const union addr_sock *peer)
 {
-	char from[ADDR_TEXT_MAX];
-	if (charge_take(&charges->connection, ingress->worker->connections) &&
-		charge_take(&charges->listener_connection, ingress->connections) &&
-		source_charge_take(&charges->source, ingress->worker->sources, peer) &&
-		source_charge_take(&charges->listener_source, ingress->sources, peer))
-		return true;
-	LOG_LIMITED(LOG_LEVEL_WARNING, "refused: connection limit reached from=%s",
-		addr_sock_print(peer, from));
+	const char *limit = take_counts(charges, ingress, peer);
+	if (limit == NULL)
+		limit = take_caps(charges, ingress, peer);
+	if (limit != NULL)
+		tell(limit, peer, "-");
+	else
+		list_shapers(charges, ingress);
+	return limit == NULL;
+}
+
+bool access_charges_take_user(struct access_charges *charges, const struct access_ingress *ingress,
+	const union addr_sock *peer, const char *user)
+{
+	size_t len = user != NULL ? strlen(user) : 0;
+	keyed_charge_return(&charges->user_caps);
+	if (ingress->caps != NULL && len > 0 && len <= KEYED_KEY_MAX &&
+		keyed_charge_take(&charges->user_caps, ingress->caps->users, bytes_of(user, len),
+			loop_now_ms(ingress->worker->loop)) != KEYED_TAKEN) {
+		tell("listen.limits.connections_per_user", peer, user);
+		return false;
+	}
+	list_shapers(charges, ingress);
+	return true;
+}
+
+/* Whether a way of it may look up the target's name on this host. */
+static bool resolves_here(const struct chain_upstream *upstream)
+{
+	const struct chain_upstream_spec *spec = chain_upstream_spec_of(upstream);
+	for (size_t i = 0; i < spec->n_members; i++) {
+		const struct chain_spec *chain = spec->members[i].chain;
+		if (chain->n_hops == 0 || chain->resolves_locally)
+			return true;
+	}
 	return false;
+}
+
+bool access_charges_take_lookup(struct access_charges *charges,
+	const struct access_ingress *ingress, const union addr_sock *peer,
+	const struct chain_upstream *upstream, const struct addr *target)
+{
+	struct access_caps *caps = ingress->worker->caps;
+	if (caps == NULL || charges->lookup.is_taken || target->kind != ADDR_NAME ||
+		!resolves_here(upstream) ||
+		source_charge_take(&charges->lookup, caps->lookups, peer))
+		return true;
+	tell("lookups-per-source", peer, "-");
+	return false;
+}
+
+void access_charges_return_lookup(struct access_charges *charges)
+{
+	source_charge_return(&charges->lookup);
+}
+
+bool access_charges_carry(const struct access_charges *charges, enum shaper_lane lane, size_t len)
+{
+	return charges->shapers.n == 0 ||
+	       shaper_set_take(&charges->shapers, lane, len, loop_clock_us());
+}
+
+struct chain_error access_charges_refused(const struct addr *target)
+{
+	return (struct chain_error){
+		.stage = CHAIN_STATUS, .status = STATUS_LIMIT, .address = *target
+	};
 }
 
 void access_charges_return(struct access_charges *charges)
 {
+	shaper_set_release(&charges->shapers);
+	keyed_charge_return(&charges->user_caps);
+	keyed_charge_return(&charges->source_caps);
 	charge_return(&charges->connection);
 	charge_return(&charges->listener_connection);
 	source_charge_return(&charges->source);
 	source_charge_return(&charges->listener_source);
+	source_charge_return(&charges->lookup);
 }

@@ -4,7 +4,7 @@
  * Does: what the clients of one listener share: whom it serves, what each of them is charged.
  * Knows: options, quotas. Never knows: streams, datagrams.
  */
-#include "access/options.h"
+#include "access/caps.h"
 #include "chain/attempt.h"
 #include "common/drain.h"
 #include "common/quota.h"
@@ -19,6 +19,7 @@ struct access_worker {
 	const struct access_options *options;
 	struct quota *connections;    /* shared by all workers */
 	struct source_quota *sources; /* shared by all workers */
+	struct access_caps *caps;     /* shared by all workers; NULL: none */
 	struct relay_group *relays;
 	struct drain *drain; /* clients that were refused with an answer */
 	struct udp_io *io;
@@ -39,6 +40,7 @@ struct access_ingress {
 	struct logins *logins;             /* of a proxy with users; else NULL */
 	struct quota *connections;
 	struct source_quota *sources;
+	struct access_caps *caps; /* NULL: none */
 	uint32_t n_held;
 	void (*on_unheld)(struct access_ingress *ingress); /* n_held is 0 again; or NULL */
 };
@@ -59,12 +61,29 @@ NODISCARD bool access_ingress_serves(
 /* What a connection or a flow is charged; zeroed = nothing. */
 struct access_charges {
 	struct charge connection, listener_connection;
-	struct source_charge source, listener_source;
+	struct source_charge source, listener_source, lookup;
+	struct keyed_charge source_caps, user_caps;
+	struct shaper_set shapers; /* what limits its bytes */
 };
 /** access_charges_take() - Return: false, logged, if a limit is reached; the caller returns what
  * was taken in any case. */
 NODISCARD bool access_charges_take(struct access_charges *charges,
 	const struct access_ingress *ingress, const union addr_sock *peer);
+/** access_charges_take_user() - the same for who was let in ("" or NULL: nobody), in place of who
+ * was before. */
+NODISCARD bool access_charges_take_user(struct access_charges *charges,
+	const struct access_ingress *ingress, const union addr_sock *peer, const char *user);
+/** access_charges_take_lookup() - one more name that @upstream looks up here, where it does. At
+ * most ACCESS_LOOKUPS_MAX of a source; returned once it is known. */
+NODISCARD bool access_charges_take_lookup(struct access_charges *charges,
+	const struct access_ingress *ingress, const union addr_sock *peer,
+	const struct chain_upstream *upstream, const struct addr *target);
+void access_charges_return_lookup(struct access_charges *charges);
+/** access_charges_carry() - Return: whether a datagram of @len bytes is within the rates. */
+NODISCARD bool access_charges_carry(
+	const struct access_charges *charges, enum shaper_lane lane, size_t len);
+/** access_charges_refused() - the failure that tells a client of a limit. */
+struct chain_error access_charges_refused(const struct addr *target);
 void access_charges_return(struct access_charges *charges); /* idempotent */
 
 #endif

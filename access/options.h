@@ -19,6 +19,14 @@ enum {
 	ACCESS_UDP = 2,
 };
 
+/* Limits of a listener or of the whole server; 0 = none. Rates are bytes per second of each
+ * direction. */
+struct access_caps_options {
+	uint32_t connects_per_second, connects_per_second_per_source; /* new flows count too */
+	uint32_t connections_per_user;
+	uint64_t rate, rate_per_source, rate_per_user;
+};
+
 struct access_listener {
 	unsigned transports; /* ACCESS_TCP, ACCESS_UDP or both: on the same port */
 	char *name;          /* or NULL; owned */
@@ -34,6 +42,7 @@ struct access_listener {
 	struct login *users;                   /* owned */
 	size_t n_users;
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
+	struct access_caps_options caps;
 	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
 	uint32_t mode;      /* of a socket file; 0 = PLACE_MODE */
 };
@@ -51,6 +60,7 @@ struct access_options {
 	const struct systemd_sockets *passed;                 /* or NULL; a reload keeps them */
 	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
+	struct access_caps_options caps;                      /* none per user */
 	bool logs_connections;
 	unsigned n_workers;
 	uint32_t drain_ms;

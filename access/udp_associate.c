@@ -169,6 +169,10 @@ static void deliver(struct bytes data, void *owner)
 		note_too_long(f, data.len);
 		return;
 	}
+	if (!access_charges_carry(&f->charges, SHAPER_DOWN, data.len)) {
+		at->counters.n_over_rate++;
+		return;
+	}
 	at->counters.n_down++;
 	at->counters.n_down_bytes += data.len;
 	udp_send(at->udp, &at->client, NULL, bytes_of(header, len), data);
@@ -235,6 +239,7 @@ static struct associated *new_flow(struct udp_associate *at, const struct addr *
 	f->target = *target;
 	f->start_ms = f->used_ms = now_of(at);
 	if (!access_charges_take(&f->charges, at->ingress, &at->client) ||
+		!access_charges_take_user(&f->charges, at->ingress, &at->client, at->user) ||
 		access_flow_way_open(&f->way, at->ingress, at->io, &query, &ops, f) != 0) {
 		access_charges_return(&f->charges);
 		free(f);
@@ -263,6 +268,10 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		return;
 	}
 	use(f);
+	if (!access_charges_carry(&f->charges, SHAPER_UP, data.len)) {
+		at->counters.n_over_rate++;
+		return;
+	}
 	switch (chain_datagram_send(f->way.datagram, data)) {
 	case FLOW_CLIENT_SENT:
 		at->counters.n_up++;

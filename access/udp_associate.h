@@ -58,6 +58,7 @@ struct udp_associate_counters {
 	uint64_t n_refused;   /* without a flow: limits, draining, no memory */
 	uint64_t n_too_long;  /* up: for the chain; down: with the header for UDP */
 	uint64_t n_dropped;   /* of a flow that has failed */
+	uint64_t n_over_rate; /* up and down */
 	/* Not dropped here. */
 	uint64_t n_unreachable; /* statuses about what was sent */
 };

@@ -147,7 +147,10 @@ static void deliver(struct bytes data, void *owner)
 		arm(at);
 	}
 	use(f);
-	udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
+	if (access_charges_carry(&f->charges, SHAPER_DOWN, data.len))
+		udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
+	else
+		at->counters.n_over_rate++;
 }
 
 static void on_status(uint8_t status, void *owner)
@@ -272,6 +275,10 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 		return;
 	}
 	use(f);
+	if (!access_charges_carry(&f->charges, SHAPER_UP, packet->len)) {
+		at->counters.n_over_rate++;
+		return;
+	}
 	if (chain_datagram_send(f->way.datagram, bytes_of(packet->data, packet->len)) !=
 		FLOW_CLIENT_SENT)
 		at->counters.n_dropped++;

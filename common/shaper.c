@@ -4,11 +4,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define NS_PER_S    UINT64_C(1000000000)
-#define RATE_MAX    (UINT64_C(1) << 37) /* beyond it is no limit: the products below fit in 64 bits \
-					 */
-#define BURST_PARTS 20                  /* of a second */
-#define CHUNK_PARTS 4                   /* of a burst: the most one gets at a time */
+#define NS_PER_S UINT64_C(1000000000)
+#define RATE_MAX                                                                                   \
+	(UINT64_C(1) << 37) /* beyond it is no limit: the products below fit in 64 bits            \
+			     */
+#define BURST_PARTS 20      /* of a second */
+#define CHUNK_PARTS 4       /* of a burst: the most one gets at a time */
 #define PIECE_MIN   512
 #define PIECE_MAX   4096
 #define FREE_CHUNK  (1024 * 1024) /* how much one gets at a time while there is no rate */

@@ -9,6 +9,7 @@
 
 #define N_FIELDS_MAX 32 /* members one object can have */
 #define SHOWN_MAX    40
+#define RATE_MAX     (UINT64_C(128) << 30)
 #define NAME_MAX_LEN 63
 
 static void print_found(struct document *document, const struct json *value, char *to, size_t size)
@@ -209,6 +210,29 @@ bool field_duration(struct document *document, const struct json *value, uint32_
 	document_error(document, value, DOCUMENT_VALUE, "%s",
 		units_explain(error, UNITS_DURATION, shown, why, sizeof why));
 	return false;
+}
+
+bool field_rate(struct document *document, const struct json *value, uint64_t *ret)
+{
+	char why[160];
+	uint64_t rate;
+	const char *text = field_text(document, value, "a rate like \"10MiB/s\"");
+	if (text == NULL)
+		return false;
+	enum units_error error = units_parse_rate(text, &rate);
+	if (error != UNITS_OK) {
+		document_error(document, value, DOCUMENT_VALUE, "%s",
+			units_explain(error, UNITS_RATE, text, why, sizeof why));
+		return false;
+	}
+	if (rate == 0 || rate > RATE_MAX) {
+		document_error(document, value, DOCUMENT_VALUE,
+			"a rate is at least 1B/s and at most 128GiB/s; without a limit, leave it "
+			"out");
+		return false;
+	}
+	*ret = rate;
+	return true;
 }
 
 bool field_timeout(struct document *document, const struct json *value, uint32_t *ret_ms)

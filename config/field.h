@@ -40,6 +40,8 @@ const char *field_text(struct document *document, const struct json *value, cons
 /** field_name() - a copy of a string of the grammar of names; frees what *ret was. */
 bool field_name(struct document *document, const struct json *value, char **ret);
 bool field_duration(struct document *document, const struct json *value, uint32_t *ret_ms);
+/** field_rate() - bytes per second, not 0, below 128GiB/s. */
+bool field_rate(struct document *document, const struct json *value, uint64_t *ret);
 /** field_timeout() - a duration that is not 0. */
 bool field_timeout(struct document *document, const struct json *value, uint32_t *ret_ms);
 bool field_time(struct document *document, const struct json *value, uint64_t *ret_unix_ms);

@@ -153,6 +153,11 @@ static void read_flows(struct document *d, const struct json *value, void *to)
 	field_integer(d, value, 1, FLOWS_LIMIT, &((struct hop_file *)to)->options->max_flows);
 }
 
+static void read_rate(struct document *d, const struct json *value, void *to)
+{
+	field_rate(d, value, &((struct hop_file *)to)->options->rate);
+}
+
 static void read_limits(struct document *d, const struct json *value, void *to)
 {
 	static const struct field fields[] = {
@@ -160,6 +165,7 @@ static void read_limits(struct document *d, const struct json *value, void *to)
 		{ "connections_per_source", read_per_source, false },
 		{ "handshakes_per_second", read_handshakes, false },
 		{ "flows", read_flows, false },
+		{ "rate", read_rate, false },
 	};
 	field_object(d, value, fields, COUNT(fields), to);
 }

@@ -224,6 +224,7 @@ void read_listener(struct document *d, const struct json *object, const struct r
 		return;
 	complete(d, object, listen, uses);
 	check_users(d, object, listen);
+	read_listener_limits_check(d, object, listen);
 	check_open(d, object, listen, uses);
 	listen->is_open = listen->is_open || uses->is_open;
 }

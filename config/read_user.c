@@ -168,12 +168,18 @@ static void read_user_flows(struct document *d, const struct json *value, void *
 	field_integer(d, value, 1, INT32_MAX, &((struct user_reader *)to)->user->max_flows);
 }
 
+static void read_user_bytes(struct document *d, const struct json *value, void *to)
+{
+	field_rate(d, value, &((struct user_reader *)to)->user->rate);
+}
+
 static void read_user_limits(struct document *d, const struct json *value, void *to)
 {
 	static const struct field fields[] = {
 		{ "connections", read_user_connections, false },
 		{ "connects_per_second", read_user_rate, false },
 		{ "flows", read_user_flows, false },
+		{ "rate", read_user_bytes, false },
 	};
 	field_object(d, value, fields, COUNT(fields), to);
 }

@@ -24,6 +24,7 @@ struct hop {
 	struct local_addresses *local;
 	struct quota connections;
 	struct source_quota *sources;
+	struct shaper *shaper; /* of all users */
 	struct rate handshakes;
 	struct addr *listen;   /* options->listen with the ports the kernel chose */
 	struct place **places; /* of listeners that are no ports; else NULL */
@@ -146,6 +147,7 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		.local = hop->local,
 		.connections = &hop->connections,
 		.sources = hop->sources,
+		.shaper = hop->shaper,
 		.handshakes = &hop->handshakes,
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
@@ -322,6 +324,8 @@ static int make_shared(struct hop *hop)
 	if (error == 0)
 		error = source_quota_new(o->max_connections_per_source, &hop->sources);
 	if (error == 0)
+		error = shaper_new(o->rate, &hop->shaper);
+	if (error == 0)
 		error = local_addresses_new(&hop->local);
 	if (error == 0)
 		error = open_replay(hop);
@@ -344,6 +348,7 @@ int hop_run(const struct hop_options *options, hop_ready_fn *on_ready, void *own
 	replay_close(hop.replay);
 	local_addresses_free(hop.local);
 	source_quota_free(hop.sources);
+	shaper_release(hop.shaper);
 	hop_users_free(hop.users);
 	for (size_t i = 0; hop.places != NULL && i < options->n_listen; i++)
 		place_free(hop.places[i]);

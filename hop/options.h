@@ -28,6 +28,7 @@ struct hop_user {
 	uint32_t max_connections;         /* 0 = none */
 	uint32_t max_connects_per_second; /* 0 = none; new flows count too */
 	uint32_t max_flows;               /* UDP; 0 = none */
+	uint64_t rate;                    /* bytes per second of each direction; 0 = none */
 };
 
 enum hop_on_bad {
@@ -57,6 +58,7 @@ struct hop_options {
 	uint32_t max_flows;                  /* UDP flows of one worker; ≥ 1 */
 	uint32_t max_connections_per_source; /* 0 = none */
 	uint32_t max_handshakes_per_second;  /* 0 = none */
+	uint64_t rate; /* bytes per second of each direction, of all users; 0 = none */
 	uint32_t ephemeral_window_ms;
 	enum hop_on_bad on_bad;
 	bool refuses_measure;  /* command MEASURE: DENIED_CMD */

@@ -63,7 +63,7 @@ struct hop_session {
 	struct udp_stream *udp;        /* the same for command UDP */
 	const struct hop_entry *entry; /* once known */
 	char *target;                  /* for the log; NULL until known */
-	struct charge connection, user_connection;
+	struct charge connection, user_connection, lookup;
 	struct source_charge source;
 	uint64_t start_ms;
 	union addr_sock peer;
@@ -118,6 +118,7 @@ static void finish(struct hop_session *s)
 	free_opening(s);
 	charge_return(&s->connection);
 	charge_return(&s->user_connection);
+	charge_return(&s->lookup);
 	source_charge_return(&s->source);
 	DL_DELETE(worker->sessions, s);
 	free(s->target);
@@ -267,16 +268,28 @@ static bool say_ok(struct hop_session *s, struct hop_reply *reply)
 	return true;
 }
 
+/* The hop's limit and the user's, as far as there are any. */
+static void list_shapers(const struct hop_session *s, struct shaper_set *set)
+{
+	if (s->worker->shaper != NULL && shaper_rate(s->worker->shaper) > 0)
+		shaper_set_add(set, s->worker->shaper);
+	if (shaper_rate(s->entry->limits->shaper) > 0)
+		shaper_set_add(set, s->entry->limits->shaper);
+}
+
 static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
 {
 	if (!say_ok(s, reply)) {
 		stream_drop(next);
 		return;
 	}
+	struct relay_options options = s->worker->options->relay;
+	list_shapers(s, &options.shapers);
 	enter(s, STATE_RELAY);
 	free_opening(s);
-	int error = relay_new(s->worker->relays, s->client, next, &s->worker->options->relay,
-		on_relayed, s, &s->relay);
+	int error = relay_new(
+		s->worker->relays, s->client, next, &options, on_relayed, s, &s->relay);
+	shaper_set_release(&options.shapers);
 	if (error != 0) {
 		stream_drop(next);
 		stream_own(s->client, on_client, s);
@@ -294,6 +307,7 @@ static void on_dialled(const struct dial_result *result, void *owner)
 					   .connect_us = result->connect_us,
 				   } };
 	o->dial = NULL;
+	charge_return(&s->lookup);
 	if (result->error == ERR_DENIED) {
 		reply.response.status = (uint8_t)o->check.refusal.status;
 		reply.response.detail = o->check.refusal.detail;
@@ -390,10 +404,15 @@ static int dial(struct hop_session *s)
 		.user = s->entry->user,
 		.to = &r->to,
 	};
-	if (target_check_name(&o->check))
-		return dial_start(&options, &r->to, on_dialled, s, &o->dial);
-	refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
-	return 0;
+	if (!target_check_name(&o->check)) {
+		refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
+		return 0;
+	}
+	if (r->to.kind == ADDR_NAME && !charge_take(&s->lookup, &s->entry->limits->lookups)) {
+		refuse(s, STATUS_LIMIT, 0);
+		return 0;
+	}
+	return dial_start(&options, &r->to, on_dialled, s, &o->dial);
 }
 
 static void keep_target(struct hop_session *s, const char *name)

@@ -39,6 +39,7 @@ struct hop_worker {
 	const struct local_addresses *local;
 	struct quota *connections;
 	struct source_quota *sources;
+	struct shaper *shaper; /* of all users; its rate may be 0. NULL: none */
 	struct rate *handshakes;
 	/* this worker's own */
 	struct resolver *resolver;

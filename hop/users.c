@@ -8,7 +8,8 @@ struct hop_users {
 	const struct wire_mask *masks[MASKS_MAX];
 	size_t n_masks;
 	struct hop_user_limits *limits; /* one per user */
-	struct hop_entry *entries;      /* sorted by kid */
+	size_t n_limits;
+	struct hop_entry *entries; /* sorted by kid */
 	size_t n_entries;
 };
 
@@ -28,11 +29,12 @@ static void add_mask(struct hop_users *users, const struct wire_mask *mask)
 		users->masks[users->n_masks++] = mask;
 }
 
-static void add_user(
+static int add_user(
 	struct hop_users *users, const struct hop_user *user, struct hop_user_limits *limits)
 {
 	quota_init(&limits->connections, user->max_connections);
 	quota_init(&limits->flows, user->max_flows);
+	quota_init(&limits->lookups, HOP_USER_LOOKUPS_MAX);
 	rate_init(&limits->connects, user->max_connects_per_second);
 	for (size_t i = 0; i < user->n_keys; i++) {
 		struct hop_entry *e = &users->entries[users->n_entries++];
@@ -40,6 +42,7 @@ static void add_user(
 		memcpy(&e->kid, user->keys[i].key->kid, sizeof e->kid);
 		add_mask(users, user->keys[i].key->mask);
 	}
+	return shaper_new(user->rate, &limits->shaper);
 }
 
 int hop_users_new(const struct hop_options *options, struct hop_users **ret)
@@ -56,8 +59,13 @@ int hop_users_new(const struct hop_options *options, struct hop_users **ret)
 		hop_users_free(users);
 		return ERR_NOMEM;
 	}
-	for (size_t i = 0; i < options->n_users; i++)
-		add_user(users, &options->users[i], &users->limits[i]);
+	users->n_limits = options->n_users;
+	for (size_t i = 0; i < options->n_users; i++) {
+		if (add_user(users, &options->users[i], &users->limits[i]) != 0) {
+			hop_users_free(users);
+			return ERR_NOMEM;
+		}
+	}
 	qsort(users->entries, users->n_entries, sizeof *users->entries, by_kid);
 	*ret = users;
 	return 0;
@@ -67,6 +75,8 @@ void hop_users_free(struct hop_users *users)
 {
 	if (users == NULL)
 		return;
+	for (size_t i = 0; i < users->n_limits; i++)
+		shaper_release(users->limits[i].shaper);
 	free(users->entries);
 	free(users->limits);
 	free(users);

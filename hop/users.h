@@ -6,6 +6,7 @@
  */
 #include "chain/wire_request.h"
 #include "common/quota.h"
+#include "common/shaper.h"
 #include "hop/options.h"
 
 /* One key of one user. */
@@ -15,9 +16,12 @@ struct hop_entry {
 	const struct hop_user *user;
 	struct hop_user_limits *limits;
 };
+#define HOP_USER_LOOKUPS_MAX 64 /* names a user has looked up at a time */
+
 struct hop_user_limits {
-	struct quota connections, flows;
+	struct quota connections, flows, lookups;
 	struct rate connects;
+	struct shaper *shaper; /* owned; its rate may be 0 */
 };
 
 enum users_verdict {
