@@ -6,7 +6,7 @@
  * Knows: these protocols (socks.h, http_greeting.h). Never knows: streams, chains, password files.
  *
  * No I/O. Nothing is read behind the greeting where the protocol says where it ends (SOCKS); what
- * was read behind it in HTTP is its body, or a reason to refuse.
+ * was read behind it in HTTP is its body and the next request, or a reason to refuse.
  */
 #include "chain/error.h"
 #include "common/addr.h"
@@ -25,7 +25,7 @@ enum {
 #define GREETING_MS       30000 /* from accept to the end of the greeting */
 
 struct greeting;
-struct http_body;
+struct http_request;
 
 enum greeting_step {
 	GREETING_MORE,     /* send greeting_output() if there is some; feed more */
@@ -46,10 +46,7 @@ struct greeting_request {
 	const char *protocol; /* "socks5", "socks4a", "http-connect", "http": for the log. Static */
 	struct addr target;   /* ASSOCIATE: where the client will send from, or zeros */
 	const char *user;     /* who was let in, or "" */
-	struct bytes first; /* to the target before anything else: a rewritten request, its body */
-	const struct http_body *body; /* where what the client still sends for the target ends: for
-					 http_upload.h. NULL: all of it is */
-	bool is_followed; /* more came behind the body and was dropped: "first" is the end */
+	const struct http_request *http; /* of "http": for http_exchange.h; else NULL */
 };
 
 struct greeting_options {

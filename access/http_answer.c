@@ -53,9 +53,10 @@ size_t http_answer_print(const struct http_answer *answer, char to[HTTP_ANSWER_M
 		"%s"
 		"Content-Type: text/plain; charset=utf-8\r\n"
 		"Content-Length: %zu\r\n"
-		"Connection: close\r\n\r\n",
+		"%s\r\n",
 		answer->status, phrase_of(answer->status), has_word ? "; error=" : "",
-		has_word ? answer->word : "", details, answer->fields, strlen(text) + 1);
+		has_word ? answer->word : "", details, answer->fields, strlen(text) + 1,
+		answer->keeps ? "" : "Connection: close\r\n");
 	if (answer->has_body)
 		n += snprintf(to + n, HTTP_ANSWER_MAX - (size_t)n, "%s\n", text);
 	return (size_t)n;

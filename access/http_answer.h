@@ -15,10 +15,11 @@ struct http_answer {
 	const char *text;   /* the sentence: details of Proxy-Status, and the body */
 	const char *fields; /* more header lines, each with its CR LF, or "" */
 	bool has_body;      /* false for HEAD */
+	bool keeps;         /* the connection goes on behind it */
 };
 
-/** http_answer_print() - always ends with "Connection: close". @text is cut to what fits. Return:
- * its length. */
+/** http_answer_print() - ends with "Connection: close" unless it keeps. @text is cut to what fits.
+ * Return: its length. */
 size_t http_answer_print(const struct http_answer *answer, char to[HTTP_ANSWER_MAX]);
 
 /** http_answer_of() - status, word and sentence (written to @text) of a chain that failed. */

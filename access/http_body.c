@@ -125,6 +125,11 @@ bool http_body_has_ended(const struct http_body *body)
 	return body->state == ENDED;
 }
 
+bool http_body_is_chunked(const struct http_body *body)
+{
+	return body->state > BYTES && body->state < ENDED;
+}
+
 bool http_body_is_bad(const struct http_body *body)
 {
 	return body->state == BAD;

@@ -20,6 +20,7 @@ void http_body_init(struct http_body *body, const struct http_head *head);
  * unless it ended there or is malformed. */
 size_t http_body_take(struct http_body *body, struct bytes in);
 bool http_body_has_ended(const struct http_body *body);
+bool http_body_is_chunked(const struct http_body *body);
 /** http_body_is_bad() - chunks that are none; nothing more is taken. */
 bool http_body_is_bad(const struct http_body *body);
 

@@ -3,6 +3,7 @@
 #include "access/http_answer.h"
 #include "access/http_body.h"
 #include "access/http_head.h"
+#include "access/http_request.h"
 #include "access/http_rewrite.h"
 #include "access/http_uri.h"
 #include "common/seal.h"
@@ -14,13 +15,14 @@
 
 struct http_greeting {
 	enum greeting_step step;
-	bool needs_user, is_head, is_connect;
+	bool needs_user, is_connect;
 	struct http_scan scan;
 	struct http_head head;
 	struct http_uri uri;
-	struct http_body body;
+	struct http_request http;
 	struct greeting_request request;
-	uint8_t *first; /* the rewritten request */
+	unsigned n_asked; /* answers with 407 behind which the client may ask anew */
+	uint8_t *first;   /* the rewritten request */
 	size_t head_len, n_in, n_out, first_size;
 	char name[GREETING_NAME_MAX + 1], password[GREETING_NAME_MAX + 1];
 	char out[HTTP_ANSWER_MAX];
@@ -86,9 +88,16 @@ static enum greeting_step refuse(struct http_greeting *http, unsigned status, co
 		.word = status < 500 ? "http_request_error" : NULL,
 		.text = text,
 		.fields = "",
-		.has_body = !http->is_head,
+		.has_body = !http->http.is_head,
 	};
 	return refuse_with(http, &answer);
+}
+
+/* Whether what the client says next can be nothing but another request. */
+static bool may_ask_again(const struct http_greeting *http)
+{
+	return http_body_has_ended(&http->http.body) && http->n_in == http->head_len &&
+	       !http_rewrite_closes(&http->head) && http->n_asked < HTTP_ASKED_MAX;
 }
 
 static enum greeting_step refuse_user(struct http_greeting *http, const char *text)
@@ -98,30 +107,25 @@ static enum greeting_step refuse_user(struct http_greeting *http, const char *te
 		.word = "http_request_denied",
 		.text = text,
 		.fields = "Proxy-Authenticate: Basic realm=\"hopchain\"\r\n",
-		.has_body = !http->is_head,
+		.has_body = !http->http.is_head,
+		.keeps = may_ask_again(http),
 	};
-	return refuse_with(http, &answer);
+	refuse_with(http, &answer);
+	if (!answer.keeps)
+		return http->step;
+	seal_wipe(http->in, http->n_in);
+	http->n_in = 0;
+	http->scan = (struct http_scan){ 0 };
+	http->n_asked++;
+	return http->step = GREETING_MORE;
 }
 
-/* RFC 9112 2.2: some clients say one more CR LF behind a body. */
-static bool is_line_ends(struct bytes text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] != '\r' && text.ptr[i] != '\n')
-			return false;
-	}
-	return true;
-}
-
-/* The request as its server gets it, with what has come of its body. What came behind the body is
- * dropped: no second request is taken on this connection. */
+/* The request as its server gets it, with what has come of its body. */
 static bool rewrite(struct http_greeting *http)
 {
 	struct bytes rest = bytes_of(http->in + http->head_len, http->n_in - http->head_len);
 	struct wire_writer to;
-	size_t n_all = rest.len;
-	rest.len = http_body_take(&http->body, rest);
-	http->request.is_followed = !is_line_ends(bytes_of(rest.ptr + rest.len, n_all - rest.len));
+	size_t n_body = http_body_take(&http->http.body, rest);
 	http->first_size = http_rewrite_size(http->head_len) + rest.len;
 	http->first = malloc(http->first_size);
 	if (http->first == NULL)
@@ -130,7 +134,9 @@ static bool rewrite(struct http_greeting *http)
 	http_rewrite(&http->head, &http->uri, &to);
 	wire_put_bytes(&to, rest.ptr, rest.len);
 	assert(!to.failed);
-	http->request.first = bytes_of(http->first, wire_written(&to));
+	size_t n_first = wire_written(&to) - (rest.len - n_body);
+	http->http.first = bytes_of(http->first, n_first);
+	http->http.rest = bytes_of(http->first + n_first, rest.len - n_body);
 	return true;
 }
 
@@ -140,7 +146,7 @@ static enum greeting_step let_in(struct http_greeting *http)
 		return refuse(http, 400, "bytes behind CONNECT before its answer");
 	if (!http->is_connect && !rewrite(http))
 		return refuse(http, 503, "out of memory");
-	if (http_body_is_bad(&http->body))
+	if (http_body_is_bad(&http->http.body))
 		return refuse(http, 400, "the chunks of the body are malformed");
 	seal_wipe(http->in, http->n_in); /* credentials are in it; "first" has what is needed */
 	seal_wipe(http->password, sizeof http->password);
@@ -207,17 +213,28 @@ static enum greeting_step check_connect(struct http_greeting *http)
 	return check_user(http);
 }
 
+/* RFC 9110 9.2.2. */
+static bool is_idempotent(struct bytes method)
+{
+	static const char *const names[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (http_is_word(method, names[i]))
+			return true;
+	}
+	return false;
+}
+
 static enum greeting_step check_request(struct http_greeting *http)
 {
 	struct http_head *head = &http->head;
 	struct addr host;
-	http->is_head = http_is_word(head->method, "HEAD");
+	http->http.is_head = http_is_word(head->method, "HEAD");
 	http->is_connect = http_is_word(head->method, "CONNECT");
 	const struct http_field *field = http_head_find(head, "Host", 0);
 	/* RFC 9112 3.2: a Host that is none is refused although the target decides. */
 	if (field != NULL && !http_authority_parse(field->value, 80, &host))
 		return refuse(http, 400, http_head_text(HTTP_HEAD_BAD_HOST));
-	http_body_init(&http->body, head);
+	http_body_init(&http->http.body, head);
 	if (http->is_connect)
 		return check_connect(http);
 	enum http_uri_result result = http_uri_parse(head->target, &http->uri);
@@ -227,7 +244,12 @@ static enum greeting_step check_request(struct http_greeting *http)
 		return refuse(http, 400,
 			"Connection names what the request needs, no field, or too many");
 	http->request.target = http->uri.target;
-	http->request.body = &http->body;
+	http->http.is_upgrade = http_rewrite_is_upgrade(head);
+	http->http.is_old = head->minor == 0;
+	http->http.closes = http_rewrite_closes(head);
+	http->http.is_repeatable =
+		http_body_has_ended(&http->http.body) && is_idempotent(head->method);
+	http->request.http = &http->http;
 	http->request.protocol = "http";
 	return check_user(http);
 }
@@ -278,6 +300,6 @@ struct bytes http_greeting_answer(struct http_greeting *http, const struct chain
 		return http->is_connect ? bytes_of(established, strlen(established))
 					: bytes_of(NULL, 0);
 	http_answer_of(error, text, &answer);
-	answer.has_body = !http->is_head;
+	answer.has_body = !http->http.is_head;
 	return bytes_of(http->out, http_answer_print(&answer, http->out));
 }

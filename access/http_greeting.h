@@ -7,6 +7,8 @@
  */
 #include "access/greeting.h"
 
+#define HTTP_ASKED_MAX 8
+
 struct http_greeting;
 NODISCARD int http_greeting_new(bool needs_user, struct http_greeting **ret);
 void http_greeting_free(struct http_greeting *http); /* wipes. NULL ok */
@@ -17,8 +19,8 @@ size_t http_greeting_wants(const struct http_greeting *http);
  *  - CONNECT: target is the authority; bytes behind the head, a body and Transfer-Encoding are
  *    refused (400). "Content-Length: 0" is not: WinHTTP sends it.
  *  - "http://HOST[:PORT]/…": the request is rewritten to origin form for the target
- *    (http_rewrite.h); the body goes on as it is, and nothing behind it (request.body,
- *    http_upload.h).
+ *    (http_rewrite.h); the body goes on as it is; what is behind it is the next request
+ *    (http_request.h).
  *  - https:// and other schemes, origin form and "*": 400 with a short body that says what this is.
  *  - 400: Content-Length with Transfer-Encoding, two lengths or an odd one, two Transfer-Encoding
  *    or one that does not end in chunked or is of 1.0, obs-fold, bare LF or CR, space before ':',
@@ -26,6 +28,8 @@ size_t http_greeting_wants(const struct http_greeting *http);
  *    none, user information, a fragment, "Connection" that names Host or a length.
  *  - 431 above GREETING_HEAD_MAX or HTTP_FIELDS_MAX; 501 for methods that llhttp does not know and
  *    unknown codings; 407 with Proxy-Authenticate: Basic realm="hopchain" where a user is needed.
+ *  - Behind a 407 the same client may ask anew (MORE, with output), HTTP_ASKED_MAX times: if its
+ *    request had no body, nothing came behind it, and it did not say that it closes.
  */
 enum greeting_step http_greeting_feed(struct http_greeting *http, struct bytes in);
 struct bytes http_greeting_output(struct http_greeting *http); /* once */

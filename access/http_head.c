@@ -1,7 +1,6 @@
 #include "access/http_head.h"
 
 #include <llhttp.h>
-#include <strings.h>
 
 #define METHOD_MAX        32
 #define LENGTH_DIGITS_MAX 18 /* fits 64 bits with room to add */
@@ -11,10 +10,12 @@ static const struct {
 	const char *text;
 } results[] = {
 	[HTTP_HEAD_OK] = { 200, "nothing is wrong with it" },
-	[HTTP_HEAD_MORE] = { 400, "the request is not whole" },
+	[HTTP_HEAD_MORE] = { 400, "it is not whole" },
 	[HTTP_HEAD_BAD_LINE_END] = { 400, "a line does not end in CR LF" },
 	[HTTP_HEAD_BAD_REQUEST_LINE] = { 400,
 		"the request line is not METHOD TARGET HTTP/1.1 with one space between them" },
+	[HTTP_HEAD_BAD_STATUS_LINE] = { 400,
+		"the status line is not HTTP/1.1 STATUS REASON with one space between them" },
 	[HTTP_HEAD_BAD_VERSION] = { 400, "the version is neither HTTP/1.1 nor HTTP/1.0" },
 	[HTTP_HEAD_FOLDED] = { 400, "a header line begins with white space" },
 	[HTTP_HEAD_BAD_NAME] = { 400, "a header line does not begin with a name and a colon" },
@@ -28,7 +29,7 @@ static const struct {
 		"Transfer-Encoding must be one line of HTTP/1.1 that ends in chunked, without "
 		"Content-Length" },
 	[HTTP_HEAD_UNKNOWN_CODING] = { 501, "Transfer-Encoding has an unknown coding" },
-	[HTTP_HEAD_MALFORMED] = { 400, "the request is malformed" },
+	[HTTP_HEAD_MALFORMED] = { 400, "it is malformed" },
 };
 
 const char *http_head_text(enum http_head_result result)
@@ -39,51 +40,6 @@ const char *http_head_text(enum http_head_result result)
 unsigned http_head_status(enum http_head_result result)
 {
 	return results[result].status;
-}
-
-bool http_is_word(struct bytes text, const char *word)
-{
-	return text.len == strlen(word) && strncasecmp((const char *)text.ptr, word, text.len) == 0;
-}
-
-static bool is_token_byte(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-bool http_is_token(struct bytes text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		if (!is_token_byte(text.ptr[i]))
-			return false;
-	}
-	return text.len > 0;
-}
-
-static bool is_white(uint8_t c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct bytes trimmed(struct bytes text)
-{
-	while (text.len > 0 && is_white(text.ptr[text.len - 1]))
-		text.len--;
-	while (text.len > 0 && is_white(text.ptr[0]))
-		text = bytes_of(text.ptr + 1, text.len - 1);
-	return text;
-}
-
-bool http_list_next(struct bytes *list, struct bytes *ret)
-{
-	if (list->ptr == NULL)
-		return false;
-	const uint8_t *comma = list->len > 0 ? memchr(list->ptr, ',', list->len) : NULL;
-	size_t len = comma != NULL ? (size_t)(comma - list->ptr) : list->len;
-	*ret = trimmed(bytes_of(list->ptr, len));
-	*list = comma != NULL ? bytes_of(comma + 1, list->len - len - 1) : bytes_of(NULL, 0);
-	return true;
 }
 
 /* The next part of @line up to a space, which is taken too; empty if there is no space. */
@@ -111,20 +67,42 @@ static bool is_equal(struct bytes text, const char *word)
 	return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
 }
 
+static bool is_version(struct bytes text)
+{
+	return is_equal(text, "HTTP/1.1") || is_equal(text, "HTTP/1.0");
+}
+
 static enum http_head_result check_request_line(struct bytes line)
 {
 	struct bytes method = cut_word(&line), target = cut_word(&line);
 	if (!http_is_token(method) || method.len > METHOD_MAX || !is_printable(target) ||
 		!is_printable(line))
 		return HTTP_HEAD_BAD_REQUEST_LINE;
-	if (!is_equal(line, "HTTP/1.1") && !is_equal(line, "HTTP/1.0"))
-		return HTTP_HEAD_BAD_VERSION;
-	return HTTP_HEAD_OK;
+	return is_version(line) ? HTTP_HEAD_OK : HTTP_HEAD_BAD_VERSION;
+}
+
+/* "HTTP/1.1 200 OK"; some servers leave out the space behind the status with the reason. */
+static enum http_head_result check_status_line(struct bytes line)
+{
+	struct bytes version = cut_word(&line);
+	if (version.len == 0 || line.len < 3)
+		return HTTP_HEAD_BAD_STATUS_LINE;
+	for (size_t i = 0; i < 3; i++) {
+		if (line.ptr[i] < (i == 0 ? '1' : '0') || line.ptr[i] > '9')
+			return HTTP_HEAD_BAD_STATUS_LINE;
+	}
+	for (size_t i = 3; i < line.len; i++) {
+		if ((line.ptr[i] < 0x20 && line.ptr[i] != '\t') || line.ptr[i] == 0x7f)
+			return HTTP_HEAD_BAD_STATUS_LINE;
+	}
+	if (line.len > 3 && line.ptr[3] != ' ')
+		return HTTP_HEAD_BAD_STATUS_LINE;
+	return is_version(version) ? HTTP_HEAD_OK : HTTP_HEAD_BAD_VERSION;
 }
 
 static enum http_head_result check_field_line(struct bytes line)
 {
-	if (is_white(line.ptr[0]))
+	if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
 		return HTTP_HEAD_FOLDED;
 	const uint8_t *colon = memchr(line.ptr, ':', line.len);
 	if (colon == NULL || !http_is_token(bytes_of(line.ptr, (size_t)(colon - line.ptr))))
@@ -137,16 +115,16 @@ static enum http_head_result check_field_line(struct bytes line)
 }
 
 /* @line: up to its LF, which is not in it. */
-static enum http_head_result check_line(struct bytes line, size_t i_line)
+static enum http_head_result check_line(struct bytes line, const struct http_scan *scan)
 {
 	if (line.len == 0 || line.ptr[line.len - 1] != '\r')
 		return HTTP_HEAD_BAD_LINE_END;
 	line.len--;
 	if (line.len > 0 && memchr(line.ptr, '\r', line.len) != NULL)
 		return HTTP_HEAD_BAD_LINE_END;
-	if (i_line == 0)
-		return check_request_line(line);
-	if (i_line > HTTP_FIELDS_MAX)
+	if (scan->n_lines == 0)
+		return scan->is_response ? check_status_line(line) : check_request_line(line);
+	if (scan->n_lines > HTTP_FIELDS_MAX)
 		return HTTP_HEAD_MANY_FIELDS;
 	return check_field_line(line);
 }
@@ -166,9 +144,10 @@ enum http_head_result http_head_scan(struct http_scan *scan, struct bytes in, si
 			*ret_len = scan->i_line;
 			return HTTP_HEAD_OK;
 		}
-		enum http_head_result result = check_line(line, scan->n_lines++);
+		enum http_head_result result = check_line(line, scan);
 		if (result != HTTP_HEAD_OK)
 			return result;
+		scan->n_lines++;
 	}
 	return HTTP_HEAD_MORE;
 }
@@ -201,6 +180,12 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t len)
 	return extend(&p->head->target, at, len);
 }
 
+static int on_reason(llhttp_t *llhttp, const char *at, size_t len)
+{
+	struct parse *p = llhttp->data;
+	return extend(&p->head->reason, at, len);
+}
+
 static int on_field(llhttp_t *llhttp, const char *at, size_t len)
 {
 	struct parse *p = llhttp->data;
@@ -227,7 +212,7 @@ static int on_value_complete(llhttp_t *llhttp)
 	if (p->n_values == p->head->n_fields)
 		return -1;
 	struct bytes *value = &p->head->fields[p->n_values++].value;
-	*value = value->ptr != NULL ? trimmed(*value) : bytes_of("", 0);
+	*value = value->ptr != NULL ? http_trim(*value) : bytes_of("", 0);
 	return 0;
 }
 
@@ -247,11 +232,13 @@ static bool has_every_line(const struct http_head *head, struct bytes raw)
 	return head->n_fields + 2 == n_lines;
 }
 
-static enum http_head_result run_llhttp(struct bytes raw, struct http_head *head)
+static enum http_head_result run_llhttp(
+	struct bytes raw, llhttp_type_t type, struct http_head *head)
 {
 	static const llhttp_settings_t settings = {
 		.on_method = on_method,
 		.on_url = on_url,
+		.on_status = on_reason,
 		.on_header_field = on_field,
 		.on_header_value = on_value,
 		.on_header_value_complete = on_value_complete,
@@ -259,7 +246,8 @@ static enum http_head_result run_llhttp(struct bytes raw, struct http_head *head
 	};
 	struct parse p = { .head = head };
 	llhttp_t llhttp;
-	llhttp_init(&llhttp, HTTP_REQUEST, &settings);
+	*head = (struct http_head){ .reason = bytes_of("", 0) };
+	llhttp_init(&llhttp, type, &settings);
 	llhttp.data = &p;
 	llhttp_errno_t error = llhttp_execute(&llhttp, (const char *)raw.ptr, raw.len);
 	if (error == HPE_INVALID_METHOD)
@@ -274,6 +262,7 @@ static enum http_head_result run_llhttp(struct bytes raw, struct http_head *head
 	if (!p.is_complete || p.n_values != head->n_fields || !has_every_line(head, raw))
 		return HTTP_HEAD_MALFORMED;
 	head->minor = llhttp_get_http_minor(&llhttp);
+	head->status = type == HTTP_RESPONSE ? (unsigned)llhttp_get_status_code(&llhttp) : 0;
 	return HTTP_HEAD_OK;
 }
 
@@ -284,6 +273,20 @@ const struct http_field *http_head_find(const struct http_head *head, const char
 			return &head->fields[i];
 	}
 	return NULL;
+}
+
+bool http_head_lists(const struct http_head *head, const char *name, const char *word)
+{
+	const struct http_field *field = http_head_find(head, name, 0);
+	while (field != NULL) {
+		struct bytes list = field->value, element;
+		while (http_list_next(&list, &element)) {
+			if (http_is_word(element, word))
+				return true;
+		}
+		field = http_head_find(head, name, (size_t)(field - head->fields) + 1);
+	}
+	return false;
 }
 
 /* The only field @name, or NULL; @ret_is_one is false if there are several. */
@@ -336,30 +339,53 @@ static enum http_head_result check_codings(struct bytes list)
 	return is_chunked ? HTTP_HEAD_OK : HTTP_HEAD_BAD_CODING;
 }
 
+/* RFC 9112 6.3: of a response, lengths that agree are one. */
+static enum http_head_result check_lengths(struct http_head *head, bool *ret_has_length)
+{
+	const struct http_field *field = http_head_find(head, "Content-Length", 0);
+	*ret_has_length = field != NULL;
+	if (field != NULL && !parse_length(field->value, &head->body_len))
+		return HTTP_HEAD_BAD_LENGTH;
+	while (field != NULL) {
+		uint64_t len;
+		field = http_head_find(head, "Content-Length", (size_t)(field - head->fields) + 1);
+		if (field != NULL && (head->status == 0 || !parse_length(field->value, &len) ||
+					     len != head->body_len))
+			return HTTP_HEAD_BAD_LENGTH;
+	}
+	return HTTP_HEAD_OK;
+}
+
 static enum http_head_result check_framing(struct http_head *head)
 {
-	bool is_one;
-	const struct http_field *length = find_one(head, "Content-Length", &is_one);
-	if (!is_one || (length != NULL && !parse_length(length->value, &head->body_len)))
-		return HTTP_HEAD_BAD_LENGTH;
+	bool has_length, is_one;
+	enum http_head_result result = check_lengths(head, &has_length);
+	if (result != HTTP_HEAD_OK)
+		return result;
 	const struct http_field *coding = find_one(head, "Transfer-Encoding", &is_one);
-	if (!is_one || (coding != NULL && (length != NULL || head->minor == 0)))
+	if (!is_one || (coding != NULL && (has_length || head->minor == 0)))
 		return HTTP_HEAD_BAD_CODING;
-	head->framing = coding != NULL ? HTTP_CHUNKED : length != NULL ? HTTP_LENGTH : HTTP_NO_BODY;
+	head->framing = coding != NULL      ? HTTP_CHUNKED
+			: has_length        ? HTTP_LENGTH
+			: head->status != 0 ? HTTP_TO_END
+					    : HTTP_NO_BODY;
 	return coding != NULL ? check_codings(coding->value) : HTTP_HEAD_OK;
 }
 
 enum http_head_result http_head_parse(struct bytes raw, struct http_head *ret)
 {
 	bool is_one;
-	ret->method = ret->target = bytes_of(NULL, 0);
-	ret->n_fields = 0;
-	ret->body_len = 0;
-	enum http_head_result result = run_llhttp(raw, ret);
+	enum http_head_result result = run_llhttp(raw, HTTP_REQUEST, ret);
 	if (result != HTTP_HEAD_OK)
 		return result;
 	const struct http_field *host = find_one(ret, "Host", &is_one);
 	if (!is_one || (host == NULL && ret->minor == 1))
 		return HTTP_HEAD_BAD_HOST;
 	return check_framing(ret);
+}
+
+enum http_head_result http_head_parse_response(struct bytes raw, struct http_head *ret)
+{
+	enum http_head_result result = run_llhttp(raw, HTTP_RESPONSE, ret);
+	return result == HTTP_HEAD_OK ? check_framing(ret) : result;
 }

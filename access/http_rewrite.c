@@ -62,6 +62,33 @@ static bool is_ours(const struct http_head *head, struct bytes name)
 	return is_one_of(name, names, N(names)) || is_named(head, name);
 }
 
+/* Proxy-Status is not: it tells of every proxy on the way (RFC 9209). */
+static bool is_for_us(const struct http_head *head, struct bytes name)
+{
+	static const char *const names[] = { "Connection", "Keep-Alive", "Upgrade",
+		"Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info" };
+	static const char *const framing[] = { "Content-Length", "Transfer-Encoding" };
+	if (is_one_of(name, names, N(names)) || is_named(head, name))
+		return true;
+	if (head->status < 200 || head->status == 204)
+		return is_one_of(name, framing, N(framing));
+	return false;
+}
+
+bool http_rewrite_closes(const struct http_head *head)
+{
+	return head->minor == 0 || http_head_lists(head, "Connection", "close") ||
+	       http_head_lists(head, "Proxy-Connection", "close");
+}
+
+bool http_rewrite_is_upgrade(const struct http_head *head)
+{
+	const struct http_field *upgrade = http_head_find(head, "Upgrade", 0);
+	return upgrade != NULL && http_is_word(upgrade->value, "websocket") &&
+	       head->body_len == 0 && head->framing != HTTP_CHUNKED && !http_rewrite_closes(head) &&
+	       http_head_lists(head, "Connection", "upgrade");
+}
+
 static void put(struct wire_writer *to, const char *text)
 {
 	wire_put_bytes(to, text, strlen(text));
@@ -76,10 +103,20 @@ static void put_path(const struct http_head *head, struct bytes path, struct wir
 	wire_put_bytes(to, path.ptr, path.len);
 }
 
+static void put_field(const struct http_field *field, struct wire_writer *to)
+{
+	wire_put_bytes(to, field->name.ptr, field->name.len);
+	put(to, ": ");
+	wire_put_bytes(to, field->value.ptr, field->value.len);
+	put(to, "\r\n");
+}
+
 size_t http_rewrite_size(size_t len)
 {
-	/* A space behind each colon; the scheme gives way to "Host: "; "/" before the query. */
-	return len + HTTP_FIELDS_MAX + sizeof "/\r\nHost: \r\nConnection: close\r\n";
+	/* A space behind each colon and behind a status; the scheme gives way to "Host: "; "/"
+	 * before the query. */
+	return len + HTTP_FIELDS_MAX +
+	       sizeof " /\r\nHost: \r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 }
 
 void http_rewrite(const struct http_head *head, const struct http_uri *uri, struct wire_writer *to)
@@ -91,13 +128,34 @@ void http_rewrite(const struct http_head *head, const struct http_uri *uri, stru
 	wire_put_bytes(to, uri->authority.ptr, uri->authority.len);
 	put(to, "\r\n");
 	for (size_t i = 0; i < head->n_fields; i++) {
-		const struct http_field *field = &head->fields[i];
-		if (is_ours(head, field->name))
-			continue;
-		wire_put_bytes(to, field->name.ptr, field->name.len);
-		put(to, ": ");
-		wire_put_bytes(to, field->value.ptr, field->value.len);
-		put(to, "\r\n");
+		if (!is_ours(head, head->fields[i].name))
+			put_field(&head->fields[i], to);
 	}
-	put(to, "Connection: close\r\n\r\n");
+	if (http_rewrite_is_upgrade(head))
+		put(to, "Connection: upgrade\r\nUpgrade: websocket\r\n");
+	else if (http_rewrite_closes(head))
+		put(to, "Connection: close\r\n");
+	put(to, "\r\n");
+}
+
+void http_rewrite_response(const struct http_head *head, bool closes, struct wire_writer *to)
+{
+	const char status[] = { ' ', (char)('0' + head->status / 100),
+		(char)('0' + head->status / 10 % 10), (char)('0' + head->status % 10), ' ', '\0' };
+	const struct http_field *length = http_head_find(head, "Content-Length", 0);
+	put(to, "HTTP/1.1");
+	put(to, status);
+	wire_put_bytes(to, head->reason.ptr, head->reason.len);
+	put(to, "\r\n");
+	for (size_t i = 0; i < head->n_fields; i++) {
+		const struct http_field *field = &head->fields[i];
+		bool is_again = field != length && http_is_word(field->name, "Content-Length");
+		if (!is_again && !is_for_us(head, field->name))
+			put_field(field, to);
+	}
+	if (head->status == 101)
+		put(to, "Connection: upgrade\r\nUpgrade: websocket\r\n");
+	else if (closes && head->status >= 200)
+		put(to, "Connection: close\r\n");
+	put(to, "\r\n");
 }

@@ -1,6 +1,8 @@
 #include "access/opening.h"
 
+#include "access/http_text.h"
 #include "common/loop.h"
+#include "common/seal.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -10,6 +12,14 @@
 #define LOG_MODULE "access"
 #include "common/log.h"
 
+/* What has come of a next request before its opening. A deferred call lives until it has run. */
+struct early {
+	struct task task;
+	struct opening *opening; /* NULL: it has gone */
+	size_t len;
+	uint8_t data[];
+};
+
 struct opening {
 	const struct access_ingress *ingress;
 	struct stream *client;
@@ -17,7 +27,8 @@ struct opening {
 	struct greeting *greeting;
 	struct login_check *check; /* while a password is looked up */
 	struct timer deadline;
-	bool has_begun, was_wrong;
+	struct early *early; /* until it is fed */
+	bool is_next, has_begun, was_wrong;
 	opening_fn *on_done;
 	void *owner;
 };
@@ -94,6 +105,66 @@ static void advance(struct opening *o, enum greeting_step step)
 	}
 }
 
+static void on_deadline(struct timer *timer)
+{
+	end((struct opening *)((char *)timer - offsetof(struct opening, deadline)), OPENING_LATE);
+}
+
+/* The first byte of a next request is when its time begins. */
+static void begin(struct opening *o)
+{
+	if (o->is_next)
+		loop_timer_start(loop_of(o), &o->deadline, GREETING_MS, on_deadline);
+	o->has_begun = true;
+}
+
+static void feed(struct opening *o, struct bytes data)
+{
+	size_t n_skipped = o->is_next && !o->has_begun ? http_line_ends(data) : 0;
+	data = bytes_of(data.ptr + n_skipped, data.len - n_skipped);
+	if (data.len > 0 && !o->has_begun)
+		begin(o);
+	advance(o, greeting_feed(o->greeting, data));
+}
+
+/* A request that is whole may end the opening. */
+static void feed_early(struct opening *o, struct bytes early)
+{
+	enum greeting_step step = GREETING_MORE;
+	begin(o);
+	for (size_t i = 0, n; step == GREETING_MORE && i < early.len; i += n) {
+		n = early.len - i;
+		if (n > greeting_wants(o->greeting))
+			n = greeting_wants(o->greeting);
+		step = greeting_feed(o->greeting, bytes_of(early.ptr + i, n));
+	}
+	advance(o, step);
+}
+
+static void on_early(struct task *task)
+{
+	struct early *early = (struct early *)task;
+	struct opening *o = early->opening;
+	if (o != NULL) {
+		o->early = NULL;
+		feed_early(o, bytes_of(early->data, early->len));
+	}
+	seal_wipe(early->data, early->len);
+	free(early);
+}
+
+static int keep_early(struct opening *o, struct bytes data)
+{
+	struct early *early = malloc(sizeof *early + data.len);
+	if (early == NULL)
+		return ERR_NOMEM;
+	*early = (struct early){ .opening = o, .len = data.len };
+	memcpy(early->data, data.ptr, data.len);
+	loop_defer(loop_of(o), &early->task, on_early);
+	o->early = early;
+	return 0;
+}
+
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner)
 {
@@ -101,8 +172,7 @@ static void on_client(
 	(void)client;
 	switch (event) {
 	case STREAM_DATA:
-		o->has_begun = true;
-		advance(o, greeting_feed(o->greeting, data));
+		feed(o, data);
 		return;
 	case STREAM_EOF:
 		end(o, OPENING_LEFT);
@@ -117,15 +187,9 @@ static void on_client(
 	}
 }
 
-static void on_deadline(struct timer *timer)
+static int make(const struct access_ingress *ingress, unsigned protocols, struct opening **ret)
 {
-	end((struct opening *)((char *)timer - offsetof(struct opening, deadline)), OPENING_LATE);
-}
-
-int opening_start(const struct access_ingress *ingress, struct stream *client,
-	const union addr_sock *peer, opening_fn *on_done, void *owner, struct opening **ret)
-{
-	struct greeting_options options = { .protocols = ingress->options->protocols,
+	struct greeting_options options = { .protocols = protocols,
 		.needs_user = ingress->options->needs_user };
 	struct opening *o = calloc(1, sizeof *o);
 	if (o == NULL)
@@ -136,13 +200,52 @@ int opening_start(const struct access_ingress *ingress, struct stream *client,
 		return error;
 	}
 	o->ingress = ingress;
+	*ret = o;
+	return 0;
+}
+
+static void own(struct opening *o, struct stream *client, const union addr_sock *peer,
+	opening_fn *on_done, void *owner)
+{
 	o->client = client;
 	o->peer = *peer;
 	o->on_done = on_done;
 	o->owner = owner;
 	stream_own(client, on_client, o);
-	stream_read_limit(client, greeting_wants(o->greeting));
-	loop_timer_start(loop_of(o), &o->deadline, GREETING_MS, on_deadline);
+}
+
+int opening_start(const struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, opening_fn *on_done, void *owner, struct opening **ret)
+{
+	int error = make(ingress, ingress->options->protocols, ret);
+	if (error != 0)
+		return error;
+	own(*ret, client, peer, on_done, owner);
+	stream_read_limit(client, greeting_wants((*ret)->greeting));
+	loop_timer_start(loop_of(*ret), &(*ret)->deadline, GREETING_MS, on_deadline);
+	return 0;
+}
+
+int opening_start_next(const struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, struct bytes early, opening_fn *on_done, void *owner,
+	struct opening **ret)
+{
+	struct opening *o;
+	size_t n_skipped = http_line_ends(early);
+	assert(early.len <= GREETING_HEAD_MAX);
+	if (make(ingress, GREETING_HTTP, &o) != 0)
+		return ERR_NOMEM;
+	o->is_next = true;
+	early = bytes_of(early.ptr + n_skipped, early.len - n_skipped);
+	if (early.len > 0 && keep_early(o, early) != 0) {
+		opening_free(o);
+		return ERR_NOMEM;
+	}
+	own(o, client, peer, on_done, owner);
+	if (early.len == 0) {
+		stream_read_limit(client, greeting_wants(o->greeting));
+		loop_timer_start(loop_of(o), &o->deadline, OPENING_IDLE_MS, on_deadline);
+	}
 	*ret = o;
 	return 0;
 }
@@ -154,6 +257,8 @@ void opening_free(struct opening *opening)
 	loop_timer_stop(loop_of(opening), &opening->deadline);
 	if (opening->check != NULL)
 		login_check_cancel(opening->check);
+	if (opening->early != NULL)
+		opening->early->opening = NULL;
 	greeting_free(opening->greeting);
 	free(opening);
 }

@@ -32,6 +32,13 @@ typedef void opening_fn(enum opening_end end, void *owner);
  */
 NODISCARD int opening_start(const struct access_ingress *ingress, struct stream *client,
 	const union addr_sock *peer, opening_fn *on_done, void *owner, struct opening **ret);
+#define OPENING_IDLE_MS 60000 /* a client may be silent between two requests */
+/** opening_start_next() - the same for the next request of an HTTP client: @early is what has come
+ * of it, at most GREETING_HEAD_MAX bytes, copied. Until its first byte the client has
+ * OPENING_IDLE_MS. Line ends before it are passed over (RFC 9112 2.2). */
+NODISCARD int opening_start_next(const struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, struct bytes early, opening_fn *on_done, void *owner,
+	struct opening **ret);
 void opening_free(struct opening *opening); /* NULL ok */
 /** opening_has_begun() - whether the client has said anything. */
 bool opening_has_begun(const struct opening *opening);

@@ -1,6 +1,6 @@
 #include "access/session.h"
 
-#include "access/http_upload.h"
+#include "access/http_session.h"
 #include "access/opening.h"
 #include "access/udp_associate.h"
 #include "chain/wire_status.h"
@@ -19,6 +19,7 @@
 
 enum state {
 	STATE_GREET,
+	STATE_HTTP,
 	STATE_CHAIN,
 	STATE_RELAY,
 	STATE_ASSOCIATE,
@@ -30,8 +31,9 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[N_STATES] = {
-	[STATE_GREET] = { "greet",
-		1u << STATE_CHAIN | 1u << STATE_ASSOCIATE | 1u << STATE_CLOSING },
+	[STATE_GREET] = { "greet", 1u << STATE_CHAIN | 1u << STATE_HTTP | 1u << STATE_ASSOCIATE |
+					   1u << STATE_CLOSING },
+	[STATE_HTTP] = { "http", 1u << STATE_CHAIN | 1u << STATE_RELAY | 1u << STATE_CLOSING },
 	[STATE_CHAIN] = { "chain", 1u << STATE_RELAY | 1u << STATE_CLOSING },
 	[STATE_RELAY] = { "relay", 1u << STATE_CLOSING },
 	[STATE_ASSOCIATE] = { "associate", 1u << STATE_CLOSING },
@@ -43,51 +45,35 @@ static void on_client(
 
 struct access_session {
 	struct access_session *prev, *next;
-	struct access_ingress *ingress;
+	struct access_connection connection;
 	struct stream *client;
-	struct opening *opening;         /* of a proxy's client; NULL from RELAY on */
+	struct opening *opening;         /* of a proxy's client, up to RELAY or HTTP */
+	struct http_session *http;       /* only in HTTP */
 	struct chain_attempt *chain;     /* only in CHAIN */
 	struct relay *relay;             /* only in RELAY */
 	struct udp_associate *associate; /* only in ASSOCIATE */
 	char *told;                      /* what the opening said, for the log; NULL until READY */
-	size_t n_first;                  /* bytes to the target that came with the greeting */
+	uint64_t n_up, n_down;           /* of requests before a tunnel */
 	struct access_charges charges;
-	uint64_t start_ms;
-	union addr_sock peer;
-	uint32_t id;
 	uint8_t state;
 };
 
 static struct access_worker *worker_of(const struct access_session *s)
 {
-	return s->ingress->worker;
+	return access_connection_worker(&s->connection);
 }
 
 static void enter(struct access_session *s, enum state next)
 {
 	assert(states[s->state].next & 1u << next);
-	LOG_DEBUG("state conn=%u.%" PRIu32 " from=%s to=%s", worker_of(s)->i_worker, s->id,
-		states[s->state].name, states[next].name);
+	LOG_DEBUG("state conn=%u.%" PRIu32 " from=%s to=%s", worker_of(s)->i_worker,
+		s->connection.id, states[s->state].name, states[next].name);
 	s->state = (uint8_t)next;
 }
 
 static void log_end(const struct access_session *s, const char *end, uint64_t up, uint64_t down)
 {
-	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], forward[ADDR_TEXT_MAX + 8];
-	const char *told = s->told;
-	if (!worker_of(s)->options->logs_connections)
-		return;
-	if (told == NULL && s->ingress->options->protocols != 0)
-		told = "protocol=- user=- target=-";
-	if (told == NULL) {
-		snprintf(forward, sizeof forward, "target=%s",
-			addr_print(&s->ingress->options->to, to));
-		told = forward;
-	}
-	LOG_INFO("closed conn=%u.%" PRIu32 " from=%s %s up=%" PRIu64 " down=%" PRIu64
-		 " age_ms=%" PRIu64 " end=%s",
-		worker_of(s)->i_worker, s->id, addr_sock_print(&s->peer, from), told, up, down,
-		loop_now_ms(worker_of(s)->loop) - s->start_ms, end);
+	access_connection_log_end(&s->connection, s->told, end, up, down);
 }
 
 /* The one place a session ends. Its client stream has closed or belongs to nobody any more. */
@@ -95,12 +81,27 @@ static void finish(struct access_session *s)
 {
 	struct access_worker *worker = worker_of(s);
 	opening_free(s->opening);
+	http_session_free(s->http);
 	access_charges_return(&s->charges);
 	DL_DELETE(worker->sessions, s);
-	access_ingress_release(s->ingress);
+	access_ingress_release(s->connection.ingress);
 	free(s->told);
 	free(s);
 	worker->on_session_end(worker);
+}
+
+/* What is left of it is what it has moved. */
+static void end_http(struct access_session *s)
+{
+	uint64_t up, down;
+	const char *told = http_session_told(s->http);
+	http_session_counts(s->http, &up, &down);
+	s->n_up += up;
+	s->n_down += down;
+	free(s->told);
+	s->told = told != NULL ? strdup(told) : NULL;
+	http_session_free(s->http);
+	s->http = NULL;
 }
 
 /* From here on the client's events are CLOSED alone, and nothing else goes on. */
@@ -111,6 +112,8 @@ static void begin_closing(struct access_session *s)
 	s->chain = NULL;
 	opening_free(s->opening);
 	s->opening = NULL;
+	http_session_free(s->http);
+	s->http = NULL;
 	udp_associate_close(s->associate);
 	s->associate = NULL;
 	stream_own(s->client, on_client, s);
@@ -129,14 +132,14 @@ static void abort_client(struct access_session *s)
 
 static void end_early(struct access_session *s, const char *end)
 {
-	log_end(s, end, 0, 0);
+	log_end(s, end, s->n_up, s->n_down);
 	abort_client(s);
 }
 
 /* Ends a proxy's client without a word: it has left, or speaks something else. */
 static void end_quietly(struct access_session *s, const char *end)
 {
-	log_end(s, end, 0, 0);
+	log_end(s, end, s->n_up, s->n_down);
 	begin_closing(s);
 	stream_close(s->client);
 }
@@ -144,11 +147,17 @@ static void end_quietly(struct access_session *s, const char *end)
 /* Ends after an answer was written: gently, so that no unread byte turns it into a reset. */
 static void end_answered(struct access_session *s, const char *end)
 {
-	log_end(s, end, 0, 0);
+	log_end(s, end, s->n_up, s->n_down);
 	enter(s, STATE_CLOSING);
 	tcp_watch_end(s->client, false);
 	drain_linger(worker_of(s)->drain, s->client);
 	finish(s);
+}
+
+static void stop_http(struct access_session *s)
+{
+	end_http(s);
+	end_early(s, "stopped");
 }
 
 static void end_associate(struct access_session *s, const char *end)
@@ -203,9 +212,9 @@ static void on_relayed(const struct relay_result *result, void *owner)
 	enter(s, STATE_CLOSING);
 	if (result->end == RELAY_FAILED_B || result->end == RELAY_STALLED_B)
 		LOG_LIMITED(LOG_LEVEL_WARNING, "lost conn=%u.%" PRIu32 " error=%s why=\"%s\"",
-			worker_of(s)->i_worker, s->id, err_name(result->error),
+			worker_of(s)->i_worker, s->connection.id, err_name(result->error),
 			err_text(result->error));
-	log_end(s, end, s->n_first + result->n_bytes_ab, result->n_bytes_ba);
+	log_end(s, end, s->n_up + result->n_bytes_ab, s->n_down + result->n_bytes_ba);
 	finish(s);
 }
 
@@ -217,54 +226,45 @@ static void answer_failure(struct access_session *s, const struct chain_error *e
 
 static void on_chain_failed(struct access_session *s, const struct chain_error *error)
 {
-	char text[512], quoted[600];
-	LOG_WARNING("failed conn=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
-		worker_of(s)->i_worker, s->id, error->hop, chain_stage_name(error->stage),
-		chain_error_slug(error),
-		log_quote(chain_error_print(error, text, sizeof text), quoted, sizeof quoted));
+	access_connection_log_failed(&s->connection, error);
 	if (s->opening != NULL)
 		answer_failure(s, error);
 	else
 		end_early(s, chain_error_slug(error));
 }
 
-/* What the client waits for, and what it has said already. What the kernel does not take now is
- * queued by the streams; the relay goes on behind it. */
-static bool say_ready(struct access_session *s, struct stream *payload)
+static void start_relay(struct access_session *s, struct stream *payload, uint32_t idle_timeout_ms)
 {
-	const struct greeting_request *request = opening_request(s->opening);
-	struct bytes first = request->first;
-	tcp_watch_end(s->client, false);
-	opening_answer(s->opening, NULL, NULL);
-	if (first.len > 0)
-		stream_write(payload, first);
-	if (request->is_followed) /* the next request, which goes nowhere: its client shall hear */
-		stream_shutdown(payload);
-	s->n_first = first.len;
-	bool is_ready =
-		request->body == NULL || http_upload_new(s->client, request->body, &s->client) == 0;
-	opening_free(s->opening);
-	s->opening = NULL;
-	return is_ready;
+	struct relay_options options = {
+		.idle_timeout_ms = idle_timeout_ms, .shapers = s->charges.shapers
+	};
+	enter(s, STATE_RELAY);
+	if (relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
+		    &s->relay) == 0)
+		return;
+	stream_drop(payload);
+	end_early(s, "local");
 }
 
+/* What the kernel does not take of the answer now is queued by the stream; the relay goes on behind
+ * it. */
 static void on_chain(struct stream *payload, const struct chain_spec *way,
 	const struct chain_error *error, void *owner)
 {
 	struct access_session *s = owner;
-	struct relay_options options = { .idle_timeout_ms = way->idle_timeout_ms };
 	s->chain = NULL;
+	access_charges_return_lookup(&s->charges);
 	if (error != NULL) {
 		on_chain_failed(s, error);
 		return;
 	}
-	bool is_ready = s->opening == NULL || say_ready(s, payload);
-	enter(s, STATE_RELAY);
-	if (is_ready && relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
-				&s->relay) == 0)
-		return;
-	stream_drop(payload);
-	end_early(s, "local");
+	if (s->opening != NULL) {
+		tcp_watch_end(s->client, false);
+		opening_answer(s->opening, NULL, NULL);
+		opening_free(s->opening);
+		s->opening = NULL;
+	}
+	start_relay(s, payload, way->idle_timeout_ms);
 }
 
 /* What a client of a listener speaks, as rules name it. */
@@ -279,25 +279,21 @@ static enum route_protocol protocol_of(const struct access_session *s)
 
 static void start_chain(struct access_session *s, const struct addr *target)
 {
-	const struct route_rule *rule;
-	struct route_query query = {
+	struct access_wish wish = {
 		.target = target,
-		.source = &s->peer,
 		.user = s->opening != NULL ? opening_request(s->opening)->user : NULL,
-		.listener = s->ingress->options->name,
 		.protocol = protocol_of(s),
 	};
-	struct chain_attempt_options options = {
-		.purpose = CHAIN_TO_TARGET, .target = target, .source = &s->peer
-	};
-	struct chain_upstream *upstream = access_ingress_route(s->ingress, &query, &rule);
-	if (upstream == NULL) {
+	int error = access_connection_open(&s->connection, &wish, on_chain, s, &s->chain);
+	if (error == ERR_DENIED) {
 		struct chain_error blocked = access_ingress_blocked(target);
 		on_chain_failed(s, &blocked);
-		return;
-	}
-	if (chain_attempt_start(upstream, &options, on_chain, s, &s->chain) != 0)
+	} else if (error == ERR_AGAIN) {
+		struct chain_error refused = access_charges_refused(target);
+		on_chain_failed(s, &refused);
+	} else if (error != 0) {
 		end_early(s, "local");
+	}
 }
 
 /* The connection has nothing more to say; how long it lives says how long the association does. */
@@ -308,9 +304,9 @@ static void start_associate(struct access_session *s)
 	};
 	union addr_sock local, bound;
 	if (!tcp_local(s->client, &local) ||
-		udp_associate_open(s->ingress, worker_of(s)->io, &local, &s->peer,
-			&opening_request(s->opening)->target, opening_request(s->opening)->user,
-			&s->associate) != 0) {
+		udp_associate_open(s->connection.ingress, worker_of(s)->io, &local,
+			&s->connection.peer, &opening_request(s->opening)->target,
+			opening_request(s->opening)->user, &s->associate) != 0) {
 		answer_failure(s, &no_socket);
 		return;
 	}
@@ -326,12 +322,61 @@ static void start_associate(struct access_session *s)
 		udp_associate_drain(s->associate, on_flows_idle, s);
 }
 
+static void serve_request(struct access_session *s);
+
+/* The session of requests reports; it is freed here or with what ends ours. */
+static void on_http(const struct http_session_result *result, void *owner)
+{
+	struct access_session *s = owner;
+	stream_own(s->client, on_client, s);
+	end_http(s);
+	switch (result->end) {
+	case HTTP_SESSION_CONNECT:
+		s->opening = result->opening;
+		serve_request(s);
+		return;
+	case HTTP_SESSION_TUNNEL:
+		start_relay(s, result->server, result->idle_timeout_ms);
+		return;
+	case HTTP_SESSION_ANSWERED:
+		end_answered(s, result->why);
+		return;
+	case HTTP_SESSION_OVER:
+		end_quietly(s, result->why);
+		return;
+	case HTTP_SESSION_BROKEN:
+		end_early(s, result->why);
+		return;
+	}
+}
+
+static void start_http(struct access_session *s)
+{
+	if (http_session_start(&s->connection, s->client, s->opening, on_http, s, &s->http) != 0) {
+		end_early(s, "local");
+		return;
+	}
+	s->opening = NULL;
+	enter(s, STATE_HTTP);
+}
+
 static void serve_request(struct access_session *s)
 {
 	const struct greeting_request *request = opening_request(s->opening);
+	if (request->http != NULL) {
+		start_http(s);
+		return;
+	}
+	free(s->told);
 	s->told = opening_tell(s->opening);
 	if (s->told == NULL) {
 		end_early(s, "local");
+		return;
+	}
+	if (!access_charges_take_user(&s->charges, s->connection.ingress, &s->connection.peer,
+		    request->user)) {
+		struct chain_error refused = access_charges_refused(&request->target);
+		answer_failure(s, &refused);
 		return;
 	}
 	if (request->command == GREETING_ASSOCIATE) {
@@ -339,8 +384,7 @@ static void serve_request(struct access_session *s)
 		return;
 	}
 	enter(s, STATE_CHAIN);
-	if (request->first.len == 0) /* else there is something to do although it ends */
-		tcp_watch_end(s->client, true);
+	tcp_watch_end(s->client, true);
 	start_chain(s, &request->target);
 }
 
@@ -384,12 +428,13 @@ void access_session_start(
 		stream_drop(client);
 		return;
 	}
-	s->ingress = ingress;
+	s->connection.ingress = ingress;
+	s->connection.charges = &s->charges;
 	access_ingress_hold(ingress);
 	s->client = client;
-	s->peer = *peer;
-	s->id = ++worker->n_accepted;
-	s->start_ms = loop_now_ms(worker->loop);
+	s->connection.peer = *peer;
+	s->connection.id = ++worker->n_accepted;
+	s->connection.start_ms = loop_now_ms(worker->loop);
 	s->state = ingress->options->protocols != 0 ? STATE_GREET : STATE_CHAIN;
 	stream_own(client, on_client, s);
 	DL_APPEND(worker->sessions, s);
@@ -405,11 +450,13 @@ void access_session_start(
 
 void access_sessions_drain(struct access_worker *worker)
 {
-	struct access_session *s;
+	struct access_session *s, *next;
 	worker->is_draining = true;
-	DL_FOREACH (worker->sessions, s) {
+	DL_FOREACH_SAFE (worker->sessions, s, next) {
 		if (s->state == STATE_GREET && !opening_has_begun(s->opening))
 			end_quietly(s, "stopped");
+		else if (s->state == STATE_HTTP)
+			http_session_drain(s->http);
 		else if (s->state == STATE_ASSOCIATE)
 			udp_associate_drain(s->associate, on_flows_idle, s);
 	}
@@ -423,6 +470,8 @@ void access_sessions_stop(struct access_worker *worker)
 			relay_stop(s->relay);
 		else if (s->state == STATE_ASSOCIATE)
 			end_associate(s, "stopped");
+		else if (s->state == STATE_HTTP)
+			stop_http(s);
 		else if (s->state != STATE_CLOSING)
 			end_early(s, "stopped");
 	}

@@ -6,7 +6,8 @@
  * (opening.h).
  *
  *   state     waits for                        next
- *   GREET     where to (proxies only)          CHAIN, ASSOCIATE, CLOSING
+ *   GREET     where to (proxies only)          HTTP, CHAIN, ASSOCIATE, CLOSING
+ *   HTTP      the last of its http:// URLs     CHAIN, RELAY, CLOSING
  *   CHAIN     every hop's OK                   RELAY, CLOSING
  *   RELAY     the end of both directions       CLOSING
  *   ASSOCIATE the client's end (SOCKS5, UDP)   CLOSING

@@ -1,4 +1,5 @@
 #include "access/http_greeting.h"
+#include "access/http_request.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@ struct outcome {
 	enum greeting_command command;
 	char protocol[16], target[ADDR_TEXT_MAX], user[GREETING_NAME_MAX + 1];
 	size_t n_first, n_out;
-	char first[2 * GREETING_HEAD_MAX], out[4096];
+	size_t n_rest;
+	char first[2 * GREETING_HEAD_MAX], rest[GREETING_HEAD_MAX], out[4096];
 	bool is_short; /* decided before the last byte */
 };
 
@@ -45,9 +47,12 @@ static void keep(struct http_greeting *http, enum greeting_step step, struct out
 	snprintf(ret->protocol, sizeof ret->protocol, "%s", request->protocol);
 	snprintf(ret->user, sizeof ret->user, "%s", request->user);
 	addr_print(&request->target, ret->target);
-	if (request->first.len > 0)
-		memcpy(ret->first, request->first.ptr, request->first.len);
-	ret->n_first = request->first.len;
+	if (request->http == NULL)
+		return;
+	memcpy(ret->first, request->http->first.ptr, request->http->first.len);
+	ret->n_first = request->http->first.len;
+	memcpy(ret->rest, request->http->rest.ptr, request->http->rest.len);
+	ret->n_rest = request->http->rest.len;
 }
 
 /* Feeds @text in pieces of @n bytes. Names and passwords are right. */
@@ -109,31 +114,29 @@ static const struct {
 	      "Keep-Alive\r\n\r\n"),
 		"a_b:1", "http-connect", "" },
 	{ RAW("GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n"), "example.org:80",
-		"http", "GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n" },
+		"http", "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n" },
 	{ RAW("GET HTTP://Example.org:8080/a//../%2e%00?b=http://c/?d HTTP/1.1\r\nhOST: x\r\n\r\n"),
 		"Example.org:8080", "http",
 		"GET /a//../%2e%00?b=http://c/?d HTTP/1.1\r\nHost: Example.org:8080\r\n"
-		"Connection: close\r\n\r\n" },
+		"\r\n" },
 	{ RAW("GET http://h?q HTTP/1.0\r\n\r\n"), "h:80", "http",
 		"GET /?q HTTP/1.0\r\nHost: h\r\nConnection: close\r\n\r\n" },
 	{ RAW("OPTIONS http://h:81 HTTP/1.1\r\nHost: h:81\r\n\r\n"), "h:81", "http",
-		"OPTIONS * HTTP/1.1\r\nHost: h:81\r\nConnection: close\r\n\r\n" },
+		"OPTIONS * HTTP/1.1\r\nHost: h:81\r\n\r\n" },
 	{ RAW("OPTIONS http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"), "h:80", "http",
-		"OPTIONS / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
+		"OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n" },
 	{ RAW("GET http://h/a|b[c]^\\`{}\"<>'?x={[1]|}^ HTTP/1.1\r\nHost: h\r\n\r\n"), "h:80",
-		"http",
-		"GET /a|b[c]^\\`{}\"<>'?x={[1]|}^ HTTP/1.1\r\nHost: h\r\nConnection: "
-		"close\r\n\r\n" },
+		"http", "GET /a|b[c]^\\`{}\"<>'?x={[1]|}^ HTTP/1.1\r\nHost: h\r\n\r\n" },
 	{ RAW("GET http://[::1]:8080 HTTP/1.1\r\nHost: [::1]\r\n\r\n"), "[::1]:8080", "http",
-		"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n" },
+		"GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n" },
 	{ RAW("GET http://[2001:db8::1]/ HTTP/1.1\r\nHost: h\r\n\r\n"), "[2001:db8::1]:80", "http",
-		"GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\nConnection: close\r\n\r\n" },
+		"GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n" },
 	/* Fields: order, bytes and spelling stay; white space around values goes. */
 	{ RAW("GET http://h/ HTTP/1.1\r\nB:1\r\na: \t 2\t3 \t\r\nHost: h\r\nB: \xc3\xa4\xff\r\n"
 	      "Empty:\r\nX-Y: \"q, r\"; z\r\n\r\n"),
 		"h:80", "http",
 		"GET / HTTP/1.1\r\nHost: h\r\nB: 1\r\na: 2\t3\r\nB: \xc3\xa4\xff\r\nEmpty: \r\n"
-		"X-Y: \"q, r\"; z\r\nConnection: close\r\n\r\n" },
+		"X-Y: \"q, r\"; z\r\n\r\n" },
 	/* What is for the proxy only goes no further. */
 	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, X-One ,,\tx-two\r\n"
 	      "X-One: 1\r\nProxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\n"
@@ -142,33 +145,30 @@ static const struct {
 	      "v\r\n\r\n"),
 		"h:80", "http",
 		"GET / HTTP/1.1\r\nHost: h\r\nX-Three: 3\r\nTrailer: X\r\nVia: v\r\n"
-		"Connection: close\r\n\r\n" },
+		"\r\n" },
 	/* Bodies: what came goes on as it is. */
 	{ RAW("POST http://h/p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel"), "h:80",
-		"http",
-		"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: "
-		"close\r\n\r\nhel" },
+		"http", "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel" },
 	{ RAW("POST http://h/p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n"
 	      "3;ext=\"v\"\r\nabc\r\n0"),
 		"h:80", "http",
 		"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, Chunked\r\n"
-		"Connection: close\r\n\r\n3;ext=\"v\"\r\nabc\r\n0" },
+		"\r\n3;ext=\"v\"\r\nabc\r\n0" },
 	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: "
 	      ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,b\r\n"
 	      "B: 1"
 	      "\r\n\r\n"),
-		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
-	/* A second request is not taken, and not given to the first one's server. */
+		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
+	/* A second request is not given to the first one's server. */
 	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\nGET http://i/ HTTP/1.1\r\n"), "h:80",
-		"http", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
+		"http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
 	{ RAW("PUT http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nabGET http://i/"),
-		"h:80", "http",
-		"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab" },
+		"h:80", "http", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab" },
 	{ RAW("PUT http://h/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 	      "1\r\na\r\n0\r\n\r\nGET http://i/"),
 		"h:80", "http",
-		"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: "
-		"close\r\n\r\n1\r\na\r\n0\r\n\r\n" },
+		"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" },
 };
 
 Test(http_greeting, a_good_request_has_its_target_and_goes_on_byte_by_byte)

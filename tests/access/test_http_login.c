@@ -1,5 +1,6 @@
 /* Names and passwords, limits, and every byte of what a client is answered. */
 #include "access/http_greeting.h"
+#include "access/http_request.h"
 #include "chain/wire_status.h"
 #include "tests/support/failing.h"
 
@@ -65,8 +66,8 @@ Test(http_login, a_right_password_lets_in_and_goes_no_further)
 	cr_expect_eq(http_greeting_verdict(http, true), GREETING_READY);
 	cr_expect_eq(strlen(password), 0, "wiped");
 	cr_expect_str_eq(http_greeting_request(http)->user, "me");
-	expect_bytes(http_greeting_request(http)->first,
-		"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nConnection: close\r\n\r\n");
+	expect_bytes(http_greeting_request(http)->http->first,
+		"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n");
 	http_greeting_free(http);
 }
 
@@ -221,7 +222,7 @@ Test(http_login, the_largest_request_is_rewritten_whole)
 	memcpy(text + len, "B:", 2);
 	memcpy(text + sizeof text - 4, "\r\n\r\n", 4);
 	cr_assert_eq(http_greeting_feed(http, bytes_of(text, sizeof text)), GREETING_READY);
-	struct bytes first = http_greeting_request(http)->first;
+	struct bytes first = http_greeting_request(http)->http->first;
 	cr_expect_eq(first.len, sizeof text + 99 - strlen("Host:h\r\n") + strlen("/\r\nHost: h") -
 					strlen("http://h") + strlen("Connection: close\r\n"));
 	cr_expect_eq(memcmp(first.ptr, "GET /? HTTP/1.1\r\nHost: h\r\nA: b\r\n", 32), 0);

@@ -265,7 +265,7 @@ static void expect_row(const struct row *row, const struct talk *t)
 		addr_print(&request->target, text), row->target, "%s: %s", row->name, text);
 	cr_expect_str_eq(request->user, row->user, "%s", row->name);
 	cr_expect_eq(request->command, row->command, "%s", row->name);
-	cr_expect_eq(request->first.len, 0);
+	cr_expect_null(request->http);
 	cr_expect_str_eq(request->protocol, row->in.ptr[0] == 5 ? "socks5" : "socks4a");
 }
 

@@ -7,6 +7,8 @@
 #include "access/http_body.h"
 #include "access/http_greeting.h"
 #include "access/http_head.h"
+#include "access/http_request.h"
+#include "access/http_rewrite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +117,7 @@ static void check_again(struct bytes first, size_t head_len, const struct http_h
 	memcpy(text + n + n_rest - 2, "\r\n", 2);
 	talk(&t, bytes_of(text, (size_t)n + n_rest), SIZE_MAX, false, false);
 	check(t.step == GREETING_READY);
-	struct bytes again = http_greeting_request(t.http)->first;
+	struct bytes again = http_greeting_request(t.http)->http->first;
 	check(again.len == head_len && memcmp(again.ptr, first.ptr, head_len) == 0);
 	http_greeting_free(t.http);
 }
@@ -149,9 +151,9 @@ static void check_request(struct talk *t, struct bytes in, bool needs_user)
 	check(request->command == GREETING_CONNECT && request->target.port != 0);
 	check(request->target.kind != ADDR_NONE);
 	check((*request->user != '\0') == needs_user);
-	check((request->first.len == 0) == (strcmp(request->protocol, "http-connect") == 0));
-	if (request->first.len > 0)
-		check_first(request->first, in);
+	check((request->http == NULL) == (strcmp(request->protocol, "http-connect") == 0));
+	if (request->http != NULL)
+		check_first(request->http->first, in);
 	struct chain_error error = { .hop = 1, .n_hops = 1, .stage = CHAIN_ANSWER };
 	error.address = request->target;
 	struct bytes answer = http_greeting_answer(t->http, &error);
