@@ -19,8 +19,10 @@ struct access {
 	struct reload *reload;
 	struct quota connections;
 	struct source_quota *sources;
+	struct access_caps *caps;
 	struct server *first; /* worker 0 */
 	_Atomic unsigned n_ready;
+	_Atomic unsigned n_left; /* doors without a listener, of all workers */
 	_Atomic int i_failed;
 };
 
@@ -109,7 +111,8 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	size_t i = ACCESS_NONE;
 	int error = 0;
 	if (server->worker.i_worker == 0)
-		error = access_generation_open(generation, &i);
+		error = access_generation_open(generation, server->access->current,
+			atomic_load(&server->access->n_left) > 0, &i);
 	if (error == 0)
 		error = prepare_plan(server, generation, &i);
 	if (error != 0)
@@ -194,6 +197,7 @@ static void end(void *owner, void *next, struct reload_report *report)
 	quota_set_limit(&access->connections, access->current->options.max_connections);
 	source_quota_set_limit(
 		access->sources, access->current->options.max_connections_per_source);
+	access_caps_set(access->caps, &access->current->options.caps);
 	summarize(access->current, report);
 	reload_report_log(report);
 	tell_reloaded(access, before);
@@ -224,6 +228,7 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		.options = &access->current->options,
 		.connections = &access->connections,
 		.sources = access->sources,
+		.caps = access->caps,
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
 	};
@@ -236,7 +241,7 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 	if (error == 0)
 		error = access_plans_new(&server->worker, &upstream, &server->plans);
 	if (error == 0)
-		error = access_doors_new(&server->worker, &server->doors);
+		error = access_doors_new(&server->worker, &access->n_left, &server->doors);
 	return error;
 }
 
@@ -331,11 +336,13 @@ static int make_shared(struct access *access, struct access_options *options)
 	quota_init(&access->connections, options->max_connections);
 	int error = source_quota_new(options->max_connections_per_source, &access->sources);
 	if (error == 0)
+		error = access_caps_new(&options->caps, &access->caps);
+	if (error == 0)
 		error = reload_new(access->n_workers, &ops, access, &access->reload);
 	if (error == 0)
 		error = access_generation_new(options, NULL, &access->current);
 	if (error == 0)
-		error = access_generation_open(access->current, &i);
+		error = access_generation_open(access->current, NULL, false, &i);
 	if (i != ACCESS_NONE)
 		access->i_failed = (int)i;
 	return error;
@@ -366,5 +373,6 @@ int access_run(struct access_options *options, const struct access_hooks *hooks,
 	reload_free(access.reload);
 	access_generation_release(access.current);
 	source_quota_free(access.sources);
+	access_caps_free(access.caps);
 	return error;
 }

@@ -19,16 +19,19 @@ struct door {
 
 struct access_doors {
 	struct access_worker *worker;
+	_Atomic unsigned *n_left;
 	struct door *list;
 	struct timer sweep;
 };
 
-int access_doors_new(struct access_worker *worker, struct access_doors **ret)
+int access_doors_new(
+	struct access_worker *worker, _Atomic unsigned *n_left, struct access_doors **ret)
 {
 	struct access_doors *doors = calloc(1, sizeof *doors);
 	if (doors == NULL)
 		return ERR_NOMEM;
 	doors->worker = worker;
+	doors->n_left = n_left;
 	*ret = doors;
 	return 0;
 }
@@ -36,6 +39,8 @@ int access_doors_new(struct access_worker *worker, struct access_doors **ret)
 static void close_door(struct access_doors *doors, struct door *door)
 {
 	DL_DELETE(doors->list, door);
+	if (door->is_left)
+		atomic_fetch_sub(doors->n_left, 1);
 	access_gate_close(door->gate);
 	access_ingress_release(door->ingress);
 	access_site_release(door->site);
@@ -52,18 +57,34 @@ static struct door *find_door(const struct access_doors *doors, const struct acc
 	return NULL;
 }
 
-/* Doors that were left keep their ports while flows end: they go at once if one is wanted again. */
-static bool close_left(struct access_doors *doors)
+/* Whether one of ours has the port; all that have it are told to share it, or not to. */
+static bool share_port(struct access_doors *doors, uint16_t port, bool shares_port)
 {
-	struct door *door, *next;
-	bool has_closed = false;
-	DL_FOREACH_SAFE (doors->list, door, next) {
-		if (door->is_left) {
-			close_door(doors, door);
-			has_closed = true;
-		}
+	struct door *door;
+	bool is_ours = false;
+	DL_FOREACH (doors->list, door) {
+		if (port == 0 || access_gate_port(door->gate) != port)
+			continue;
+		access_gate_share(door->gate, shares_port);
+		is_ours = true;
 	}
-	return has_closed;
+	return is_ours;
+}
+
+/* Beside a door of ours that is about to go, if need be: "*:80" becomes "127.0.0.1:80". */
+static int open_gate(struct access_doors *doors, const struct access_site *site,
+	struct access_ingress *ingress, struct access_gate **ret)
+{
+	uint16_t port = site->entry.at.port;
+	bool shares_port = ingress->all->n_workers > 1;
+	int error = access_gate_open(ingress, &site->entry, shares_port, ret);
+	if (error != -EADDRINUSE || shares_port || !share_port(doors, port, true))
+		return error;
+	error = access_gate_open(ingress, &site->entry, true, ret);
+	share_port(doors, port, false);
+	if (error == 0)
+		access_gate_share(*ret, false);
+	return error;
 }
 
 static int open_door(
@@ -72,10 +93,7 @@ static int open_door(
 	struct door *door = calloc(1, sizeof *door);
 	if (door == NULL)
 		return ERR_NOMEM;
-	bool shares_port = ingress->all->n_workers > 1;
-	int error = access_gate_open(ingress, &site->entry, shares_port, &door->gate);
-	if (error == -EADDRINUSE && close_left(doors))
-		error = access_gate_open(ingress, &site->entry, shares_port, &door->gate);
+	int error = open_gate(doors, site, ingress, &door->gate);
 	if (error != 0) {
 		free(door);
 		return error;
@@ -138,6 +156,21 @@ static void use(struct door *door)
 	access_ingress_release(old);
 }
 
+/* Flows of a door that was left would take datagrams away from the one that has its port now. */
+static void close_overtaken(struct access_doors *doors)
+{
+	struct door *door, *next, *other;
+	DL_FOREACH_SAFE (doors->list, door, next) {
+		uint16_t port = access_gate_port(door->gate);
+		bool is_overtaken = false;
+		DL_FOREACH (doors->list, other)
+			is_overtaken = is_overtaken ||
+				       (!other->is_left && access_gate_port(other->gate) == port);
+		if (door->is_left && port != 0 && is_overtaken)
+			close_door(doors, door);
+	}
+}
+
 void access_doors_commit(struct access_doors *doors)
 {
 	struct door *door;
@@ -146,9 +179,11 @@ void access_doors_commit(struct access_doors *doors)
 			use(door);
 		} else if (!door->is_left) {
 			door->is_left = true;
+			atomic_fetch_add(doors->n_left, 1);
 			access_gate_drain(door->gate);
 		}
 	}
+	close_overtaken(doors);
 	on_sweep(&doors->sweep);
 }
 

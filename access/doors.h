@@ -8,7 +8,11 @@
 #include "access/plan.h"
 
 struct access_doors;
-NODISCARD int access_doors_new(struct access_worker *worker, struct access_doors **ret);
+/** access_doors_new() - *n_left: of all workers, how many doors have no listener any more, but
+ * flows.
+ */
+NODISCARD int access_doors_new(
+	struct access_worker *worker, _Atomic unsigned *n_left, struct access_doors **ret);
 void access_doors_free(struct access_doors *doors); /* closes all. NULL ok */
 
 /** access_doors_prepare() - opens what @plan has beyond what is open. Return: 0; -errno with

@@ -243,14 +243,32 @@ int access_generation_new(struct access_options *options, const struct access_ge
 	return 0;
 }
 
-int access_generation_open(struct access_generation *generation, size_t *ret_i)
+/* Whether a listener of ours may have the port: then the claim would find ourselves. */
+static bool is_ours(const struct access_generation *before, bool has_left, const struct addr *at)
+{
+	if (!addr_is_port(at) || at->port == 0)
+		return false;
+	for (size_t i = 0; before != NULL && i < before->options.n_listen; i++) {
+		const struct addr *old = &before->sites[i]->entry.at;
+		if (addr_is_port(old) && old->port == at->port)
+			return true;
+	}
+	return has_left;
+}
+
+int access_generation_open(struct access_generation *generation,
+	const struct access_generation *before, bool has_left, size_t *ret_i)
 {
 	const struct access_options *o = &generation->options;
 	for (size_t i = 0; i < o->n_listen; i++) {
 		struct access_site *site = generation->sites[i];
 		if (site->is_open)
 			continue;
-		int error = access_entry_open(&site->entry, &o->listen[i], o);
+		int error = 0;
+		if (is_ours(before, has_left, &o->listen[i].addr))
+			site->entry.at = o->listen[i].addr;
+		else
+			error = access_entry_open(&site->entry, &o->listen[i], o);
 		if (error != 0) {
 			*ret_i = i;
 			return error;

@@ -45,9 +45,11 @@ struct access_generation {
  * @before (or NULL): the configuration in use. On any thread. Return: 0, ERR_NOMEM. */
 NODISCARD int access_generation_new(struct access_options *options,
 	const struct access_generation *before, struct access_generation **ret);
-/** access_generation_open() - claims the places of listeners that are new. Return: 0, or -errno
- * with *ret_i, the listener. */
-NODISCARD int access_generation_open(struct access_generation *generation, size_t *ret_i);
+/** access_generation_open() - claims the places of listeners that are new. @before: what is open,
+ * or NULL; @has_left: more than that may be ours. Return: 0, or -errno with *ret_i, the listener.
+ */
+NODISCARD int access_generation_open(struct access_generation *generation,
+	const struct access_generation *before, bool has_left, size_t *ret_i);
 /** access_generation_apply() - its limits hold from now on. */
 void access_generation_apply(const struct access_generation *generation);
 /** access_generation_return() - gives the options back; only the last one who holds it. */
