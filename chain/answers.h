@@ -13,7 +13,8 @@ struct chain_answer {
 	uint32_t resolve_us, connect_us; /* of what it dialled */
 	uint8_t status, tries;
 	uint8_t cipher;          /* S.cipher: 0 but at a sealed exit */
-	bool is_foreign;         /* somebody else's proxy: of all this at_us only */
+	bool is_foreign;         /* somebody else's proxy: of all this at_us only, and as
+				    software what it is in words */
 	bool has_clock;          /* all but those that open a flow of datagrams, or tell no time */
 	int64_t clock_offset_ms; /* its clock - ours; see chain_answers_set() */
 	bool has_address;

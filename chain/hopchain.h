@@ -333,7 +333,7 @@ struct hopchain_row {
 	unsigned n_tries;
 	bool has_clock;
 	int64_t clock_offset_ms;
-	const char *software;               /* or NULL */
+	const char *software;               /* or NULL; "socks5: foreign, not encrypted" */
 	const char *cipher;                 /* target's row over a sealed chain; else NULL */
 	const struct hopchain_error *error; /* of its last probe, or NULL */
 };

@@ -4,6 +4,7 @@
 #include "chain/open.h"
 #include "common/loop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LOG_MODULE "chain"
@@ -273,8 +274,10 @@ const struct chain_error *chain_leg_error(const struct chain_leg *leg)
 static void note_foreign(
 	const struct chain_leg *leg, struct chain_answers *answers, uint64_t now_us)
 {
-	answers->hops[leg->first] =
-		(struct chain_answer){ .at_us = now_us - answers->start_us, .is_foreign = true };
+	struct chain_answer *a = &answers->hops[leg->first];
+	*a = (struct chain_answer){ .at_us = now_us - answers->start_us, .is_foreign = true };
+	snprintf(a->software, sizeof a->software, "%s: foreign, not encrypted",
+		chain_foreign_name(leg->spec->hops[leg->first].step));
 	if (answers->n_answers <= leg->first)
 		answers->n_answers = leg->first + 1;
 }

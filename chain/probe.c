@@ -2,6 +2,7 @@
 
 #include "chain/echo.h"
 #include "chain/flow_link.h"
+#include "chain/foreign.h"
 #include "common/loop.h"
 
 #include <stddef.h>
@@ -213,6 +214,33 @@ static void on_packet(uint8_t *data, size_t len, void *owner)
 	finish(p, step == CHAIN_ECHO_DONE ? NULL : &error);
 }
 
+/* The first of the steps that carries no datagrams, or NULL. */
+static const struct chain_hop *find_foreign(const struct chain_probe *p)
+{
+	const struct chain_spec *spec = chain_client_spec(p->client);
+	for (size_t i = 0; i < p->n_hops; i++) {
+		if (spec->hops[i].step != CHAIN_STEP_HOP)
+			return &spec->hops[i];
+	}
+	return NULL;
+}
+
+static void fail_foreign(struct chain_probe *p, const struct chain_hop *proxy)
+{
+	const struct chain_spec *spec = chain_client_spec(p->client);
+	struct chain_error error = {
+		.stage = CHAIN_STATUS,
+		.hop = (uint8_t)(proxy - spec->hops + 1),
+		.n_hops = (uint8_t)spec->n_hops,
+		.status = STATUS_UNSUPPORTED,
+		.foreign = chain_foreign_name(proxy->step),
+		.address = proxy->addr,
+		.hop_address = proxy->addr,
+		.text = "a foreign proxy carries TCP connections only",
+	};
+	fail_soon(p, &error);
+}
+
 static int start_datagram(
 	struct chain_probe *p, struct udp_io *io, const struct chain_probe_options *options)
 {
@@ -221,7 +249,13 @@ static int start_datagram(
 		.on_fail = on_no_way,
 		.on_error = on_refused };
 	static const struct addr nowhere = { 0 };
+	const struct chain_hop *proxy = find_foreign(p);
 	p->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : UDP_TIMEOUT_MS;
+	if (proxy != NULL) {
+		p->answers.start_us = loop_clock_us();
+		fail_foreign(p, proxy);
+		return 0;
+	}
 	int error = flow_link_new(
 		p->client, io, p->has_target ? options->target : &nowhere, &ops, p, &p->link);
 	if (error != 0)
