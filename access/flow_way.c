@@ -42,7 +42,7 @@ void access_flow_way_report(struct access_flow_way *f, const struct chain_error 
 	if (f->way == NULL || f->is_reported)
 		return;
 	f->is_reported = true;
-	(void)chain_way_report(f->way, error, 0);
+	(void)chain_way_report(f->way, error, NULL, 0);
 }
 
 void access_flow_way_close(struct access_flow_way *f)

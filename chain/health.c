@@ -6,21 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 #define N_RECENT 64 /* tries that the loss is counted over */
 #define SPREAD   5  /* a part of the time aside: one in so many, both ways */
 
 struct chain_health_entry {
-	UT_hash_handle hh;
+	struct chain_health_entry *next;
 	struct chain_health *health;
 	unsigned n_held;
 	uint64_t unused_ms; /* since when nobody holds it */
 	uint64_t recent;    /* one bit per try, the newest lowest: 1 = failed */
 	uint32_t n_recent;
-	uint32_t n_aside;    /* times in a row that it was put aside, or stayed there */
-	uint64_t claimed_ms; /* until then somebody is asking it */
+	uint32_t n_aside; /* times in a row that it was put aside, or stayed there */
 	struct chain_health_state state;
 	size_t len;
 	uint8_t identity[];
@@ -45,41 +42,63 @@ int chain_health_new(struct chain_health **ret)
 	return 0;
 }
 
-static void forget(struct chain_health *health, struct chain_health_entry *entry)
-{
-	HASH_DEL(health->entries, entry);
-	free(entry);
-}
-
 void chain_health_free(struct chain_health *health)
 {
-	struct chain_health_entry *entry, *next;
 	if (health == NULL)
 		return;
-	HASH_ITER (hh, health->entries, entry, next)
-		forget(health, entry);
+	struct chain_health_entry *entry = health->entries;
+	while (entry != NULL) {
+		struct chain_health_entry *next = entry->next;
+		free(entry);
+		entry = next;
+	}
 	pthread_mutex_destroy(&health->lock);
 	free(health);
 }
 
-/* What nobody has held for long goes, and the oldest of too many. */
-static void sweep(struct chain_health *health, uint64_t now_ms)
+static void forget(struct chain_health *health, struct chain_health_entry **at)
 {
-	struct chain_health_entry *entry, *next, *oldest = NULL;
-	HASH_ITER (hh, health->entries, entry, next) {
-		if (entry->n_held > 0)
-			continue;
-		if (now_ms >= entry->unused_ms + CHAIN_HEALTH_KEEP_MS) {
-			health->n_unused--;
-			forget(health, entry);
-		} else if (oldest == NULL || entry->unused_ms < oldest->unused_ms) {
-			oldest = entry;
-		}
+	struct chain_health_entry *entry = *at;
+	*at = entry->next;
+	health->n_unused--;
+	free(entry);
+}
+
+/* What nobody has held for long goes. */
+static void drop_old(struct chain_health *health, uint64_t now_ms)
+{
+	struct chain_health_entry **at = &health->entries;
+	while (*at != NULL) {
+		if ((*at)->n_held == 0 && now_ms >= (*at)->unused_ms + CHAIN_HEALTH_KEEP_MS)
+			forget(health, at);
+		else
+			at = &(*at)->next;
 	}
-	if (health->n_unused > CHAIN_HEALTH_UNUSED_MAX) {
-		health->n_unused--;
+}
+
+/* Of too many the one goes that nobody has held for longest. */
+static void drop_oldest(struct chain_health *health)
+{
+	struct chain_health_entry **at, **oldest = NULL;
+	for (at = &health->entries; *at != NULL; at = &(*at)->next) {
+		if ((*at)->n_held == 0 &&
+			(oldest == NULL || (*at)->unused_ms < (*oldest)->unused_ms))
+			oldest = at;
+	}
+	if (oldest != NULL)
 		forget(health, oldest);
+}
+
+/* Asked for when a configuration is taken up, not by connections: a list will do. */
+static struct chain_health_entry *find(
+	struct chain_health *health, const void *identity, size_t len)
+{
+	struct chain_health_entry *entry;
+	for (entry = health->entries; entry != NULL; entry = entry->next) {
+		if (entry->len == len && memcmp(entry->identity, identity, len) == 0)
+			return entry;
 	}
+	return NULL;
 }
 
 static struct chain_health_entry *add(struct chain_health *health, const void *identity, size_t len)
@@ -90,20 +109,19 @@ static struct chain_health_entry *add(struct chain_health *health, const void *i
 	entry->health = health;
 	entry->len = len;
 	memcpy(entry->identity, identity, len);
-	HASH_ADD_KEYPTR(hh, health->entries, entry->identity, len, entry);
-	if (entry->hh.tbl != NULL)
-		return entry;
-	free(entry); /* no memory for the table */
-	return NULL;
+	entry->next = health->entries;
+	health->entries = entry;
+	return entry;
 }
 
 struct chain_health_entry *chain_health_get(
 	struct chain_health *health, const void *identity, size_t len, uint64_t now_ms)
 {
-	struct chain_health_entry *entry;
 	pthread_mutex_lock(&health->lock);
-	sweep(health, now_ms);
-	HASH_FIND(hh, health->entries, identity, len, entry);
+	drop_old(health, now_ms);
+	if (health->n_unused > CHAIN_HEALTH_UNUSED_MAX)
+		drop_oldest(health);
+	struct chain_health_entry *entry = find(health, identity, len);
 	if (entry != NULL && entry->n_held == 0)
 		health->n_unused--;
 	if (entry == NULL)
@@ -154,8 +172,8 @@ bool chain_health_ok(struct chain_health_entry *entry, uint32_t rtt_us, uint64_t
 	state->is_aside = false;
 	state->back_ms = 0;
 	state->last_ok_ms = now_ms;
+	state->asked_ms = 0;
 	entry->n_aside = 0;
-	entry->claimed_ms = 0;
 	if (rtt_us > 0) {
 		/* What it was before it died says nothing of how far it is now. */
 		state->rtt_us = smooth(was_aside ? 0 : state->rtt_us, rtt_us);
@@ -197,21 +215,20 @@ bool chain_health_failed(struct chain_health_entry *entry, const char *slug, uin
 		state->is_aside = true;
 		state->back_ms = now_ms + aside_ms(entry, retry_after_ms);
 		entry->n_aside++;
-		entry->claimed_ms = 0;
+		state->asked_ms = 0;
 	}
 	bool is_new = state->is_aside && !was_aside;
 	pthread_mutex_unlock(&entry->health->lock);
 	return is_new;
 }
 
-bool chain_health_claim(
-	struct chain_health_entry *entry, uint32_t late_ms, uint32_t again_ms, uint64_t now_ms)
+bool chain_health_claim(struct chain_health_entry *entry, uint64_t now_ms)
 {
+	struct chain_health_state *state = &entry->state;
 	pthread_mutex_lock(&entry->health->lock);
-	bool is_claimed = entry->state.is_aside && now_ms >= entry->state.back_ms + late_ms &&
-			  now_ms >= entry->claimed_ms;
+	bool is_claimed = state->is_aside && now_ms >= state->back_ms && now_ms >= state->asked_ms;
 	if (is_claimed)
-		entry->claimed_ms = now_ms + again_ms;
+		state->asked_ms = now_ms + CHAIN_HEALTH_ASK_MS;
 	pthread_mutex_unlock(&entry->health->lock);
 	return is_claimed;
 }

@@ -35,6 +35,7 @@ struct chain_health_state {
 	uint32_t n_failed_in_row;
 	bool is_aside;       /* put aside, after max_fails in a row, until it is seen to live */
 	uint64_t back_ms;    /* when it may be tried again; 0 = not aside */
+	uint64_t asked_ms;   /* until then somebody is asking it whether it lives again */
 	char last_error[32]; /* a slug; "" = none yet */
 	uint64_t last_error_ms;
 	uint64_t last_ok_ms;
@@ -47,11 +48,11 @@ bool chain_health_ok(struct chain_health_entry *entry, uint32_t rtt_us, uint64_t
  * aside just now. */
 bool chain_health_failed(struct chain_health_entry *entry, const char *slug, uint32_t max_fails,
 	uint32_t retry_after_ms, uint64_t now_ms);
-/** chain_health_claim() - one of all workers and chains may ask a candidate whether it lives again:
- * that is who gets true. The next one may @again_ms later, unless it was heard of meanwhile.
- * @late_ms: who asks waits so much longer than those who come for nothing else. */
-bool chain_health_claim(
-	struct chain_health_entry *entry, uint32_t late_ms, uint32_t again_ms, uint64_t now_ms);
+/** chain_health_claim() - one of all workers and chains may ask a candidate that is aside, when its
+ * time is over, whether it lives again: that is who gets true. The next one may
+ * CHAIN_HEALTH_ASK_MS later, unless it was heard of meanwhile. */
+#define CHAIN_HEALTH_ASK_MS 10000
+bool chain_health_claim(struct chain_health_entry *entry, uint64_t now_ms);
 /** chain_health_read() - a copy. */
 void chain_health_read(const struct chain_health_entry *entry, struct chain_health_state *ret);
 

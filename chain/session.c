@@ -389,6 +389,21 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 	return 0;
 }
 
+void chain_session_late(const struct chain_session *s, struct chain_error *ret)
+{
+	*ret = (struct chain_error){ .code = ERR_TIMEOUT, .address = *first_address(s) };
+	if (s->leg != NULL) {
+		chain_leg_fail(s->leg, ERR_TIMEOUT, ret);
+	} else if (s->query != NULL) {
+		ret->stage = CHAIN_RESOLVE;
+	} else {
+		ret->stage = CHAIN_DIAL;
+		ret->hop = s->n_hops > 0 ? 1 : 0;
+	}
+	ret->n_hops = (uint8_t)spec_of(s)->n_hops;
+	ret->elapsed_ms = (uint32_t)(loop_now_ms(loop_of(s)) - s->start_ms);
+}
+
 void chain_session_cancel(struct chain_session *session)
 {
 	end(session);

@@ -31,6 +31,8 @@ typedef void chain_session_fn(struct stream *stream, const struct chain_error *e
 NODISCARD int chain_session_start(struct chain_client *client,
 	const struct chain_session_options *options, chain_session_fn *on_done, void *owner,
 	struct chain_session **ret);
+/** chain_session_late() - what would be told if its deadline passed now: who is waited for. */
+void chain_session_late(const struct chain_session *session, struct chain_error *ret);
 /** chain_session_cancel() - aborts; no callback will come. */
 void chain_session_cancel(struct chain_session *session);
 

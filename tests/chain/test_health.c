@@ -95,17 +95,17 @@ Test(health, who_is_tried_although_aside_is_not_aside_for_longer)
 
 Test(health, one_asks_whether_it_lives_again)
 {
-	cr_expect_not(chain_health_claim(entry, 0, 1000, 1000), "it is not aside");
+	cr_expect_not(chain_health_claim(entry, 1000), "it is not aside");
 	put_aside(1000);
 	uint64_t back_ms = state_of(entry).back_ms;
-	cr_expect_not(chain_health_claim(entry, 0, 1000, back_ms - 1));
-	cr_expect_not(chain_health_claim(entry, 500, 1000, back_ms));
-	cr_expect(chain_health_claim(entry, 0, 1000, back_ms));
-	cr_expect_not(chain_health_claim(entry, 0, 1000, back_ms + 999));
-	cr_expect(chain_health_claim(entry, 500, 1000, back_ms + 1000));
-	(void)chain_health_failed(entry, "refused", 3, RETRY_MS, back_ms + 1000);
-	cr_expect_not(chain_health_claim(entry, 0, 1000, back_ms + 2000));
-	cr_expect(chain_health_claim(entry, 0, 1000, state_of(entry).back_ms));
+	cr_expect_not(chain_health_claim(entry, back_ms - 1));
+	cr_expect(chain_health_claim(entry, back_ms));
+	cr_expect_eq(state_of(entry).asked_ms, back_ms + CHAIN_HEALTH_ASK_MS);
+	cr_expect_not(chain_health_claim(entry, back_ms + CHAIN_HEALTH_ASK_MS - 1));
+	cr_expect(chain_health_claim(entry, back_ms + CHAIN_HEALTH_ASK_MS));
+	(void)chain_health_failed(entry, "refused", 3, RETRY_MS, back_ms + CHAIN_HEALTH_ASK_MS);
+	cr_expect_not(chain_health_claim(entry, back_ms + 2 * CHAIN_HEALTH_ASK_MS));
+	cr_expect(chain_health_claim(entry, state_of(entry).back_ms));
 }
 
 Test(health, an_rtt_is_smoothed_and_forgotten_by_death)

@@ -26,7 +26,7 @@ static void *use(void *arg)
 		chain_health_read(e, &state);
 		chain_health_put(e, i);
 		(void)chain_health_ok(all, 1, i);
-		if (chain_health_claim(aside, 0, 10, 1000 + i / N_ROUNDS))
+		if (chain_health_claim(aside, 1000 + i / N_ROUNDS))
 			n_claimed++;
 	}
 	chain_health_put(all, 0);

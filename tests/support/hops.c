@@ -119,6 +119,15 @@ void hops_stop(struct hops *hops, size_t i)
 	hops_turn(hops, 5);
 }
 
+void hops_restart(struct hops *hops, size_t i)
+{
+	struct hops_hop *h = &hops->hop[i - 1];
+	struct addr at = hops->spec_hops[i - 1].addr;
+	cr_assert_eq(listener_open(hops->loop, &at, false, on_accept, h, &h->listener), 0);
+	cr_assert_eq(hop_datagrams_new(&h->worker, &h->datagrams), 0);
+	cr_assert_eq(hop_datagrams_listen(h->datagrams, &at, false), 0);
+}
+
 void hops_spoil(struct hops *hops, size_t i)
 {
 	wire_key_free(hops->spec_hops[i - 1].key);

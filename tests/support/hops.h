@@ -39,6 +39,8 @@ void hops_open(struct hops *hops, size_t n);
 void hops_close(struct hops *hops);
 /* hops_stop() - hop @i, from 1, listens no more. */
 void hops_stop(struct hops *hops, size_t i);
+/* hops_restart() - it listens again, where it did. */
+void hops_restart(struct hops *hops, size_t i);
 /* hops_spoil() - the client gets a wrong key for hop @i, from 1. */
 void hops_spoil(struct hops *hops, size_t i);
 /* hops_rename() - hop 1 by a name that the client asks the DNS server @server for. */

@@ -1,0 +1,497 @@
+/* Real hops on the test's own loop, as candidates of one position, of two, and as chains of equal
+ * use; they die, fall silent and come back. */
+#include "chain/attempt.h"
+#include "tests/support/hops.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define N       3
+#define WAIT_MS 20000
+
+/* What accepts connections: a target, or a hop that is silent. */
+struct sink {
+	struct listener *listener;
+	struct stream *streams[64];
+	size_t n;
+};
+
+static struct hops hops;
+static struct sink target, hole;
+static struct addr target_addr;
+static struct chain_group group;
+static struct chain_group *groups[2];
+static struct chain_hop positions[2];
+static struct chain_spec spec;
+static struct chain_member members[N];
+static struct chain_upstream_spec upstream_spec;
+static struct chain_health *health;
+static struct chain_upstream *upstream;
+
+static void ignore(struct stream *s, enum stream_event event, struct bytes data, void *owner)
+{
+	(void)s;
+	(void)event;
+	(void)data;
+	(void)owner;
+}
+
+static void on_accept(struct stream *s, const union addr_sock *peer, void *owner)
+{
+	struct sink *sink = owner;
+	(void)peer;
+	if (sink->n == sizeof sink->streams / sizeof *sink->streams) {
+		stream_drop(s);
+		return;
+	}
+	stream_own(s, ignore, NULL);
+	sink->streams[sink->n++] = s;
+}
+
+static struct addr open_sink(struct sink *sink)
+{
+	struct addr at;
+	*sink = (struct sink){ 0 };
+	cr_assert_eq(addr_parse_listen("127.0.0.1:0", &at), ADDR_OK);
+	cr_assert_eq(listener_open(hops.loop, &at, false, on_accept, sink, &sink->listener), 0);
+	at.port = listener_port(sink->listener);
+	return at;
+}
+
+static void drop_streams(struct sink *sink)
+{
+	while (sink->n > 0)
+		stream_drop(sink->streams[--sink->n]);
+}
+
+static void close_sink(struct sink *sink)
+{
+	if (sink->listener == NULL)
+		return;
+	drop_streams(sink);
+	listener_close(sink->listener);
+	sink->listener = NULL;
+}
+
+static void set_up(void)
+{
+	hops_open(&hops, N);
+	target_addr = open_sink(&target);
+	group = (struct chain_group){
+		.strategy = CHAIN_FIRST, .hops = hops.spec_hops, .n_hops = N
+	};
+	groups[0] = &group;
+	spec = hops.spec;
+	spec.name = (char *)(uintptr_t) "group";
+	spec.hops = positions;
+	spec.n_hops = 1;
+	spec.groups = groups;
+	positions[0] = group.hops[0];
+	members[0] = (struct chain_member){ .chain = &spec };
+	upstream_spec = (struct chain_upstream_spec){ .members = members, .n_members = 1 };
+	cr_assert_eq(chain_health_new(&health), 0);
+}
+
+static void start(bool probes)
+{
+	struct chain_upstream_options options = {
+		.loop = hops.loop, .health = health, .probes = probes
+	};
+	cr_assert_eq(chain_upstream_new(&options, &upstream_spec, &upstream), 0);
+}
+
+static void tear_down(void)
+{
+	chain_upstream_free(upstream);
+	upstream = NULL;
+	chain_health_free(health);
+	close_sink(&target);
+	close_sink(&hole);
+	hops_close(&hops);
+}
+
+TestSuite(upstream, .init = set_up, .fini = tear_down);
+
+/* ---- one connection ---- */
+
+struct outcome {
+	bool is_done, is_open;
+	struct chain_error error;
+	uint16_t port; /* of the way's first hop */
+	uint64_t took_ms;
+	struct stream *stream; /* if it is kept */
+};
+static bool keeps;
+
+static void on_done(struct stream *stream, const struct chain_spec *way,
+	const struct chain_error *error, void *owner)
+{
+	struct outcome *o = owner;
+	o->is_done = true;
+	o->is_open = stream != NULL;
+	o->port = way->n_hops > 0 ? way->hops[0].addr.port : 0;
+	if (error != NULL)
+		o->error = *error;
+	if (keeps) {
+		stream_own(stream, ignore, NULL);
+		o->stream = stream;
+	} else if (stream != NULL) {
+		stream_drop(stream);
+	}
+}
+
+static struct outcome connect_from(const union addr_sock *source)
+{
+	struct outcome o = { 0 };
+	struct chain_attempt *attempt;
+	struct chain_attempt_options options = {
+		.purpose = CHAIN_TO_TARGET, .target = &target_addr, .source = source
+	};
+	uint64_t start_ms = loop_clock_us() / 1000;
+	cr_assert_eq(chain_attempt_start(upstream, &options, on_done, &o, &attempt), 0);
+	cr_assert_not(o.is_done, "never from inside");
+	cr_assert(loop_run_until(hops.loop, &o.is_done, WAIT_MS));
+	o.took_ms = loop_clock_us() / 1000 - start_ms;
+	if (!keeps)
+		drop_streams(&target);
+	return o;
+}
+
+static struct outcome connect_once(void)
+{
+	return connect_from(NULL);
+}
+
+static unsigned hop_of(const struct outcome *o)
+{
+	for (unsigned i = 0; i < N; i++) {
+		if (hops.spec_hops[i].addr.port == o->port)
+			return i;
+	}
+	return N;
+}
+
+static struct chain_candidate told[16];
+static size_t n_told;
+
+static void on_candidate(const struct chain_candidate *candidate, void *owner)
+{
+	(void)owner;
+	cr_assert_lt(n_told, 16);
+	told[n_told++] = *candidate;
+}
+
+static void explain(void)
+{
+	struct chain_who who = { .target = &target_addr };
+	n_told = 0;
+	chain_upstream_explain(upstream, &who, on_candidate, NULL);
+}
+
+/* ---- tests ---- */
+
+Test(upstream, one_dead_hop_is_not_seen_by_clients)
+{
+	start(false);
+	hops_stop(&hops, 1);
+	for (int i = 0; i < 20; i++) {
+		struct outcome o = connect_once();
+		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		cr_expect_eq(hop_of(&o), 1);
+		cr_expect_lt(o.took_ms, 500);
+	}
+	explain();
+	cr_assert_eq(n_told, N);
+	cr_expect(told[0].state.is_aside);
+	cr_expect_eq(told[0].state.n_failed, CHAIN_MAX_FAILS, "then it is left alone");
+	cr_expect_str_eq(told[0].state.last_error, "refused");
+	cr_expect_not_null(strstr(told[0].why, "s more after 3 refused"), "%s", told[0].why);
+	cr_expect(told[1].is_chosen);
+	cr_expect_str_eq(told[1].why, "the first that lives");
+	cr_expect_str_eq(told[2].why, "an earlier one lives");
+	cr_expect_eq(told[1].state.n_ok, 20);
+	cr_expect_gt(told[1].state.rtt_us, 0);
+}
+
+Test(upstream, all_dead_is_told_of_a_hop)
+{
+	start(false);
+	for (size_t i = 1; i <= N; i++)
+		hops_stop(&hops, i);
+	for (int i = 0; i < 5; i++) {
+		struct outcome o = connect_once();
+		cr_expect_not(o.is_open);
+		cr_expect_eq(o.error.hop, 1);
+		cr_expect_eq(o.error.stage, CHAIN_DIAL);
+		cr_expect_lt(hop_of(&o), N);
+		cr_expect_eq(o.error.address.port, o.port, "the error's and the way's are one");
+	}
+}
+
+Test(upstream, a_silent_hop_costs_its_time_a_few_times_only)
+{
+	static struct chain_hop mine[N];
+	memcpy(mine, hops.spec_hops, sizeof mine);
+	mine[0].addr = open_sink(&hole);
+	group.hops = mine;
+	start(false);
+	unsigned n_slow = 0;
+	for (int i = 0; i < 10; i++) {
+		struct outcome o = connect_once();
+		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		cr_expect_lt(o.took_ms, CHAIN_PATIENCE_MIN_MS + 500);
+		n_slow += o.took_ms >= CHAIN_PATIENCE_MIN_MS ? 1 : 0;
+	}
+	cr_expect_eq(n_slow, CHAIN_MAX_FAILS);
+	explain();
+	cr_expect(told[0].state.is_aside);
+	cr_expect_str_eq(told[0].state.last_error, "no-answer");
+}
+
+Test(upstream, what_the_target_says_is_final)
+{
+	start(false);
+	close_sink(&target);
+	for (int i = 0; i < 5; i++) {
+		struct outcome o = connect_once();
+		cr_expect_not(o.is_open);
+		cr_expect_eq(o.error.stage, CHAIN_STATUS);
+		cr_expect_str_eq(chain_error_slug(&o.error), "refused");
+	}
+	explain();
+	cr_expect_eq(told[0].state.n_ok, 5, "it lives");
+	cr_expect_eq(told[0].state.n_failed, 0);
+	cr_expect_eq(hops.hop[1].n_accepted, 0);
+}
+
+Test(upstream, who_is_full_is_left_alone_for_a_moment)
+{
+	struct hops_hop *first = &hops.hop[0];
+	hop_users_free((struct hop_users *)(uintptr_t)first->worker.users);
+	first->user.max_connections = 1;
+	cr_assert_eq(hop_users_new(
+			     &first->options, (struct hop_users **)(uintptr_t)&first->worker.users),
+		0);
+	start(false);
+	keeps = true;
+	struct outcome o = connect_once();
+	cr_expect_eq(hop_of(&o), 0);
+	struct outcome other = connect_once();
+	keeps = false;
+	cr_expect(other.is_open, "%s", chain_error_slug(&other.error));
+	cr_expect_eq(hop_of(&other), 1);
+	explain();
+	cr_expect_str_eq(told[0].state.last_error, "limit");
+	cr_expect(told[0].state.is_aside);
+	cr_expect_leq(told[0].state.back_ms, loop_now_ms(hops.loop) + 1300);
+	stream_drop(o.stream);
+	stream_drop(other.stream);
+	hops_turn(&hops, 3500);
+	o = connect_once();
+	cr_expect_eq(hop_of(&o), 0);
+}
+
+Test(upstream, who_died_is_asked_and_comes_back)
+{
+	group.max_fails = 1;
+	group.retry_after_ms = 300;
+	start(true);
+	hops_stop(&hops, 1);
+	struct outcome o = connect_once();
+	cr_assert_eq(hop_of(&o), 1);
+	hops_turn(&hops, 2000);
+	explain();
+	cr_expect_gt(told[0].state.n_failed, 1, "it was asked while it was dead");
+	hops_restart(&hops, 1);
+	for (int i = 0; i < 100 && told[0].state.is_aside; i++) {
+		hops_turn(&hops, 100);
+		explain();
+	}
+	cr_expect_not(told[0].state.is_aside);
+	o = connect_once();
+	cr_expect_eq(hop_of(&o), 0);
+}
+
+Test(upstream, clients_ask_who_is_aside_where_nobody_else_does)
+{
+	group.max_fails = 1;
+	group.retry_after_ms = 100;
+	start(false);
+	hops_stop(&hops, 1);
+	struct outcome o = connect_once();
+	cr_assert_eq(hop_of(&o), 1);
+	hops_restart(&hops, 1);
+	o = connect_once();
+	cr_expect_eq(hop_of(&o), 1);
+	hops_turn(&hops, 2500);
+	o = connect_once();
+	cr_expect_eq(hop_of(&o), 0);
+	explain();
+	cr_expect_not(told[0].state.is_aside);
+}
+
+Test(upstream, turns_are_taken_by_weight)
+{
+	unsigned n[N] = { 0 };
+	group.strategy = CHAIN_ROUND_ROBIN;
+	hops.spec_hops[0].weight = 3;
+	start(false);
+	for (int i = 0; i < 50; i++) {
+		struct outcome o = connect_once();
+		n[hop_of(&o)]++;
+	}
+	cr_expect(n[0] == 30 && n[1] == 10 && n[2] == 10, "%u %u %u", n[0], n[1], n[2]);
+}
+
+Test(upstream, a_source_keeps_its_hop)
+{
+	unsigned first[16], n[N] = { 0 };
+	union addr_sock source = { .ip4 = { .sin_family = AF_INET } };
+	group.strategy = CHAIN_HASH_SOURCE;
+	start(false);
+	for (int round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < 16; i++) {
+			source.ip4.sin_addr.s_addr = htonl(0x0a000000 + i);
+			source.ip4.sin_port = htons((uint16_t)(1000 * round + 1));
+			struct outcome o = connect_from(&source);
+			if (round == 0) {
+				first[i] = hop_of(&o);
+				n[first[i]]++;
+			}
+			cr_expect_eq(hop_of(&o), first[i]);
+		}
+	}
+	cr_expect(n[0] > 0 && n[1] > 0 && n[2] > 0, "%u %u %u", n[0], n[1], n[2]);
+}
+
+Test(upstream, the_nearest_is_found_by_probes)
+{
+	group.strategy = CHAIN_LOWEST_RTT;
+	start(true);
+	for (int i = 0; i < 100; i++) {
+		hops_turn(&hops, 50);
+		explain();
+		if (told[0].state.rtt_us > 0 && told[1].state.rtt_us > 0 &&
+			told[2].state.rtt_us > 0)
+			break;
+	}
+	for (size_t i = 0; i < N; i++)
+		cr_expect_gt(told[i].state.rtt_us, 0);
+	cr_expect_eq(target.n, 0);
+}
+
+/* Hop 1 stands alone, hops 2 and 3 can stand for each other behind it. */
+static void set_two_positions(void)
+{
+	group.hops = &hops.spec_hops[1];
+	group.n_hops = 2;
+	groups[0] = NULL;
+	groups[1] = &group;
+	positions[0] = hops.spec_hops[0];
+	positions[1] = hops.spec_hops[1];
+	spec.n_hops = 2;
+}
+
+Test(upstream, an_exit_that_is_dead_is_the_exits_fault)
+{
+	set_two_positions();
+	start(false);
+	hops_stop(&hops, 2);
+	for (int i = 0; i < 5; i++) {
+		struct outcome o = connect_once();
+		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+	}
+	explain();
+	cr_assert_eq(n_told, 3);
+	cr_expect_not(told[0].state.is_aside);
+	cr_expect_str_eq(told[0].why, "the only one");
+	cr_expect(told[1].state.is_aside);
+	cr_expect(told[2].is_chosen);
+	cr_expect_gt(told[2].state.rtt_us, 0, "hop 1 says how far it is");
+}
+
+Test(upstream, a_dead_first_hop_has_no_way_around_it)
+{
+	set_two_positions();
+	start(false);
+	hops_stop(&hops, 1);
+	struct outcome o = connect_once();
+	cr_expect_not(o.is_open);
+	cr_expect_eq(o.error.hop, 1);
+	explain();
+	cr_expect_eq(told[0].state.n_failed, 1, "it is tried once, not once per exit");
+	cr_expect_eq(told[1].state.n_failed, 0);
+}
+
+/* Three chains of one hop each. */
+static struct chain_spec chains[N];
+
+static void set_members(void)
+{
+	static char *names[N] = { (char *)(uintptr_t) "a", (char *)(uintptr_t) "b",
+		(char *)(uintptr_t) "c" };
+	for (size_t i = 0; i < N; i++) {
+		chains[i] = hops.spec;
+		chains[i].name = names[i];
+		chains[i].hops = &hops.spec_hops[i];
+		chains[i].n_hops = 1;
+		members[i] = (struct chain_member){ .chain = &chains[i] };
+	}
+	upstream_spec.n_members = N;
+}
+
+Test(upstream, chains_stand_for_each_other)
+{
+	set_members();
+	start(false);
+	hops_stop(&hops, 1);
+	hops_stop(&hops, 2);
+	for (int i = 0; i < 5; i++) {
+		struct outcome o = connect_once();
+		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		cr_expect_eq(hop_of(&o), 2);
+	}
+	explain();
+	cr_assert_eq(n_told, 2 * N);
+	cr_expect_str_eq(told[0].name, "a");
+	cr_expect_eq(told[0].position, 0);
+	cr_expect_not(told[0].is_chosen);
+	cr_expect(told[4].is_chosen && told[5].is_chosen);
+	cr_expect(told[1].state.is_aside);
+	hops_stop(&hops, 3);
+	struct outcome o = connect_once();
+	cr_expect_not(o.is_open);
+}
+
+Test(upstream, a_direct_way_is_one_of_them)
+{
+	set_members();
+	chains[0] = (struct chain_spec)CHAIN_SPEC_DEFAULT;
+	chains[0].name = (char *)(uintptr_t) "direct";
+	start(false);
+	struct outcome o = connect_once();
+	cr_expect(o.is_open);
+	cr_expect_eq(o.port, 0);
+	close_sink(&target);
+	o = connect_once();
+	cr_expect_not(o.is_open);
+	cr_expect_eq(hops.hop[0].n_accepted + hops.hop[1].n_accepted, 0);
+}
+
+Test(upstream, a_cancelled_attempt_leaves_nothing)
+{
+	struct outcome o = { 0 };
+	struct chain_attempt *attempts[20];
+	struct chain_attempt_options options = { .purpose = CHAIN_TO_TARGET,
+		.target = &target_addr };
+	start(true);
+	for (int ms = 0; ms < 20; ms++) {
+		cr_assert_eq(
+			chain_attempt_start(upstream, &options, on_done, &o, &attempts[ms]), 0);
+		if (ms > 0)
+			hops_turn(&hops, 1);
+		if (!o.is_done)
+			chain_attempt_cancel(attempts[ms]);
+		o.is_done = false;
+	}
+}
