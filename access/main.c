@@ -1,4 +1,5 @@
 #include "access/access.h"
+#include "access/cli_explain.h"
 #include "chain/datagram.h"
 #include "config/access_flags.h"
 #include "config/address.h"
@@ -296,7 +297,7 @@ static const struct cli_command check_row = {
 
 int main(int argc, char **argv)
 {
-	static const struct cli_command *const commands[] = { &serve_row, &check_row };
+	static const struct cli_command *const commands[] = { &serve_row, &check_row, &cli_explain_row };
 	static const struct cli_program program = {
 		.name = "access",
 		.cli = &cli,

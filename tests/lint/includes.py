@@ -13,7 +13,7 @@ OURS = {
                "access/cidr_set.h", "access/domain_set.h", "access/route.h"),
 }
 # The programs of the servers and the library also fill options from flags and files.
-PROGRAMS = re.compile(r"(hop/main\.c|access/main\.c|chain/lib_\w+\.[ch])$")
+PROGRAMS = re.compile(r"(hop/main\.c|access/main\.c|access/(cli_explain|explain_format)\.[ch]|chain/lib_\w+\.[ch])$")
 # The tool knows chains by the public header only: what it can do, every user of the library can.
 TOOL = re.compile(r"chain/cli(_\w+)?\.[ch]$")
 OF_TOOL = ("chain/hopchain.h", "chain/cli", "config/")
