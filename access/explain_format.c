@@ -3,6 +3,7 @@
 #include "chain/select.h"
 #include "config/json_text.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -50,6 +51,16 @@ static const char *use_name(const struct chain_upstream_spec *use)
 	return use != NULL ? use->name : "block";
 }
 
+/* Its port decides nothing. */
+static const char *print_source(const union addr_sock *source, char to[INET6_ADDRSTRLEN])
+{
+	union addr_sock s = *source;
+	addr_sock_unmap(&s);
+	const void *ip = s.any.sa_family == AF_INET ? (const void *)&s.ip4.sin_addr
+						    : (const void *)&s.ip6.sin6_addr;
+	return inet_ntop(s.any.sa_family, ip, to, INET6_ADDRSTRLEN);
+}
+
 /* ---- Text ---- */
 
 static void text_rule(const struct access_explain *e, const struct route_rule *rule, FILE *to)
@@ -64,16 +75,13 @@ static void text_rule(const struct access_explain *e, const struct route_rule *r
 
 static void text_query(const struct access_explain *e, FILE *to)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], from[INET6_ADDRSTRLEN];
 	const struct route_query *q = e->query;
-	struct addr from;
 	fprintf(to, "%s by %s", addr_print(q->target, text), route_protocol_name(q->protocol));
 	if (q->listener != NULL)
 		fprintf(to, ", listener \"%s\"", q->listener);
-	if (q->source != NULL) {
-		addr_from_sock(q->source, &from);
-		fprintf(to, ", from %s", addr_print(&from, text));
-	}
+	if (q->source != NULL)
+		fprintf(to, ", from %s", print_source(q->source, from));
 	if (q->user != NULL && *q->user != '\0')
 		fprintf(to, ", user \"%s\"", q->user);
 	fputc('\n', to);
@@ -186,11 +194,11 @@ static void json_rule(const struct access_explain *e, const struct route_rule *r
 
 static void json_query(const struct access_explain *e, FILE *to)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], from[INET6_ADDRSTRLEN];
 	const struct route_query *q = e->query;
 	fputs("{\"target\":", to);
 	json_text_put(to, addr_print(q->target, text));
-	json_member("from", q->source != NULL ? addr_sock_print(q->source, text) : NULL, to);
+	json_member("from", q->source != NULL ? print_source(q->source, from) : NULL, to);
 	json_member("user", q->user != NULL && *q->user != '\0' ? q->user : NULL, to);
 	json_member("listener", q->listener, to);
 	json_member("protocol", route_protocol_name(q->protocol), to);

@@ -29,11 +29,15 @@ struct chain_upstream_spec *access_options_add_chain(
 	if (upstream == NULL)
 		return NULL;
 	upstream->name = strdup(name);
+	char *own = strdup(name);
 	upstream->members = calloc(1, sizeof *upstream->members);
-	if (upstream->name == NULL || upstream->members == NULL) {
+	if (upstream->name == NULL || upstream->members == NULL || own == NULL) {
 		chain_upstream_spec_free(upstream);
+		free(own);
 		return NULL;
 	}
+	free(chain->name);
+	chain->name = own;
 	upstream->members[0].chain = chain;
 	upstream->n_members = 1;
 	options->chains[options->n_chains++] = chain;

@@ -71,7 +71,8 @@ struct access_options {
 		.logs_connections = true, .n_workers = 1, .drain_ms = 30000,                       \
 	}
 
-/** access_options_add_chain() - takes @chain, and adds the upstream of its name. Return: the
+/** access_options_add_chain() - takes @chain, and gives it that name, and adds the upstream
+ * of it. Return: the
  * upstream, or NULL without memory; @chain is then the caller's. */
 struct chain_upstream_spec *access_options_add_chain(
 	struct access_options *options, struct chain_spec *chain, const char *name);
