@@ -268,15 +268,6 @@ static bool say_ok(struct hop_session *s, struct hop_reply *reply)
 	return true;
 }
 
-/* The hop's limit and the user's, as far as there are any. */
-static void list_shapers(const struct hop_session *s, struct shaper_set *set)
-{
-	if (s->worker->shaper != NULL && shaper_rate(s->worker->shaper) > 0)
-		shaper_set_add(set, s->worker->shaper);
-	if (shaper_rate(s->entry->limits->shaper) > 0)
-		shaper_set_add(set, s->entry->limits->shaper);
-}
-
 static void start_relay(struct hop_session *s, struct stream *next, struct hop_reply *reply)
 {
 	if (!say_ok(s, reply)) {
@@ -284,7 +275,7 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 		return;
 	}
 	struct relay_options options = s->worker->options->relay;
-	list_shapers(s, &options.shapers);
+	hop_user_shapers(s->entry->limits, s->worker->shaper, &options.shapers);
 	enter(s, STATE_RELAY);
 	free_opening(s);
 	int error = relay_new(
@@ -383,7 +374,10 @@ static int open_flow(struct hop_session *s)
 		.unanswered_ms = HOP_FLOW_UNREPLIED_MS,
 		.answered_ms = hop_flow_answered_ms(r->to.port),
 	};
-	return udp_stream_open(&options, on_flow_opened, s, &o->udp);
+	hop_user_shapers(s->entry->limits, s->worker->shaper, &options.shapers);
+	int error = udp_stream_open(&options, on_flow_opened, s, &o->udp);
+	shaper_set_release(&options.shapers);
+	return error;
 }
 
 static int dial(struct hop_session *s)

@@ -34,6 +34,7 @@ struct udp_stream {
 	struct timer timer;
 	uint64_t active_ms;
 	uint32_t unanswered_ms, answered_ms;
+	struct shaper_set shapers;
 	uint64_t n_up, n_down, n_dropped, n_errors; /* datagrams; n_errors: ICMP and the like */
 	struct udp_stream_result result;
 	bool is_blocked; /* the client does not read */
@@ -49,6 +50,7 @@ static void let_go(struct udp_stream *f)
 {
 	loop_timer_stop(f->worker->loop, &f->timer);
 	udp_close(f->udp);
+	shaper_set_release(&f->shapers);
 	wire_frames_deinit(&f->frames);
 	free(f->batch);
 	f->batch = NULL;
@@ -189,11 +191,21 @@ static void on_tick(struct timer *timer)
 	loop_timer_start(f->worker->loop, timer, left_ms < TICK_MS ? left_ms : TICK_MS, on_tick);
 }
 
+/* Whether the rates let a datagram pass. */
+static bool carries(const struct udp_stream *f, enum shaper_lane lane, size_t len)
+{
+	return f->shapers.n == 0 || shaper_set_take(&f->shapers, lane, len, loop_clock_us());
+}
+
 static void on_frames(struct udp_stream *f, struct bytes in)
 {
 	struct bytes datagram;
 	int got;
 	while ((got = wire_frames_next(&f->frames, &in, &datagram)) > 0) {
+		if (!carries(f, SHAPER_UP, datagram.len)) {
+			f->n_dropped++;
+			continue;
+		}
 		udp_send(f->udp, NULL, NULL, bytes_of(NULL, 0), datagram);
 		f->n_up++;
 		f->result.n_bytes_up += datagram.len;
@@ -241,7 +253,8 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 	if (f->batch != NULL &&
 		f->batch->n + WIRE_FRAME_HEADER + packet->len > sizeof f->batch->data)
 		flush(f);
-	if (f->is_blocked || packet->len > WIRE_FRAME_MAX) {
+	if (f->is_blocked || packet->len > WIRE_FRAME_MAX ||
+		!carries(f, SHAPER_DOWN, packet->len)) {
 		f->n_dropped++;
 		return;
 	}
@@ -286,9 +299,11 @@ int udp_stream_open(const struct udp_stream_options *options, udp_stream_opened_
 	f->answered_ms = options->answered_ms;
 	f->on_opened = on_opened;
 	f->owner = owner;
+	shaper_set_copy(&f->shapers, &options->shapers);
 	int error = udp_target_open(options->worker, options->user, options->to,
 		options->timeout_ms, &socket_ops, f, on_target, f, &f->target);
 	if (error != 0) {
+		shaper_set_release(&f->shapers);
 		free(f);
 		return error;
 	}

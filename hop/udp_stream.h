@@ -19,6 +19,7 @@ struct udp_stream_options {
 	/* The flow ends when nothing moved for so long: before the target's first datagram, and
 	 * from then on. */
 	uint32_t unanswered_ms, answered_ms;
+	struct shaper_set shapers; /* the flow holds them itself; what is over them is dropped */
 };
 
 struct udp_stream;

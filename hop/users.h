@@ -18,11 +18,19 @@ struct hop_entry {
 };
 #define HOP_USER_LOOKUPS_MAX 64 /* names a user has looked up at a time */
 
+/* Of a user of that name, whatever his keys are: what was taken outlives a configuration. */
 struct hop_user_limits {
+	_Atomic unsigned n_refs;
 	struct quota connections, flows, lookups;
 	struct rate connects;
 	struct shaper *shaper; /* owned; its rate may be 0 */
 };
+
+/** hop_user_shapers() - adds the rates that hold for him: his own, and @all, of all users (or
+ * NULL).
+ */
+void hop_user_shapers(
+	const struct hop_user_limits *limits, struct shaper *all, struct shaper_set *set);
 
 enum users_verdict {
 	USERS_FOUND,
@@ -33,6 +41,18 @@ enum users_verdict {
 struct hop_users;
 /** hop_users_new() - borrows @options. They have passed hop_options_check(). */
 NODISCARD int hop_users_new(const struct hop_options *options, struct hop_users **ret);
+/** hop_users_new_after() - the same; who was among the users of @before (or NULL) keeps what he has
+ * taken of his limits. On any thread. */
+NODISCARD int hop_users_new_after(
+	const struct hop_options *options, const struct hop_users *before, struct hop_users **ret);
+/** hop_users_apply() - the limits of these users hold from now on. */
+void hop_users_apply(const struct hop_users *users);
+/** hop_users_changes() - how many are new, gone, the same (keys too), and with other keys. */
+struct hop_users_changes {
+	size_t n_new, n_gone, n_same, n_rekeyed;
+};
+struct hop_users_changes hop_users_changes(
+	const struct hop_users *users, const struct hop_users *before);
 void hop_users_free(struct hop_users *users); /* NULL ok */
 /** hop_users_find() - line 1 of docs/protocol.md 2.2. *ret is set with FOUND and EXPIRED. */
 enum users_verdict hop_users_find(const struct hop_users *users, const uint8_t r[WIRE_REQUEST],
