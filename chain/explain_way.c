@@ -55,7 +55,8 @@ static const struct hopchain_status pages[] = {
 		.meaning = "This program says it, of a step of the chain that is somebody else's "
 			   "proxy (\"type\": \"socks5\" or \"http\"). The proxy was reached and "
 			   "speaks its protocol. It took neither the user and password of the "
-			   "chain file nor a client without them. Over HTTP this is status 407. A "
+			   "chain file nor a client without them. Over HTTP this is status 407 or "
+			   "401. A "
 			   "proxy that lets in certain addresses only may answer the same.",
 		.remedy = "Compare user and password of this step in the chain file with what the "
 			  "proxy's operator gave you; an account may have expired.\n"

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* 407 is the proxy's; some say 401 to a wrong password. */
 #define HTTP_LOGIN_WANTED 407
+#define HTTP_UNAUTHORIZED 401
 
 enum {
 	SOCKS_VERSION = 5,
@@ -242,7 +244,7 @@ static enum chain_foreign_step on_head(struct chain_foreign *f, struct bytes in)
 	}
 	if (f->code / 100 == 2)
 		return end(f, CHAIN_FOREIGN_DONE);
-	if (f->code == HTTP_LOGIN_WANTED)
+	if (f->code == HTTP_LOGIN_WANTED || f->code == HTTP_UNAUTHORIZED)
 		return end(f, CHAIN_FOREIGN_NO_LOGIN);
 	f->status = foreign_http_status(f->code);
 	return end(f, CHAIN_FOREIGN_REFUSED);
