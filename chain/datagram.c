@@ -1,5 +1,6 @@
 #include "chain/datagram.h"
 
+#include "chain/flow_direct.h"
 #include "chain/flow_link.h"
 #include "chain/flow_stream.h"
 #include "chain/waiting.h"
@@ -18,6 +19,7 @@ enum state {
 	STATE_LOOKUP,   /* of the target's name, then of hop 1's */
 	STATE_DATAGRAM, /* flow and link; for a while a stream on trial beside them */
 	STATE_STREAM,
+	STATE_DIRECT, /* a chain without hops, from the beginning */
 	STATE_FAILED, /* told by the timer, then quiet */
 	N_STATES,
 };
@@ -26,10 +28,11 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[N_STATES] = {
-	[STATE_LOOKUP] = { "lookup",
-		1u << STATE_DATAGRAM | 1u << STATE_STREAM | 1u << STATE_FAILED },
+	[STATE_LOOKUP] = { "lookup", 1u << STATE_DATAGRAM | 1u << STATE_STREAM |
+					     1u << STATE_DIRECT | 1u << STATE_FAILED },
 	[STATE_DATAGRAM] = { "datagram", 1u << STATE_STREAM | 1u << STATE_FAILED },
 	[STATE_STREAM] = { "stream", 1u << STATE_FAILED },
+	[STATE_DIRECT] = { "direct", 1u << STATE_FAILED },
 	[STATE_FAILED] = { "failed", 0 },
 };
 
@@ -41,6 +44,7 @@ struct chain_datagram {
 	struct flow_link *link; /* LOOKUP, DATAGRAM */
 	struct flow_client *flow;
 	struct flow_stream *stream; /* DATAGRAM: on trial */
+	struct flow_direct *direct;
 	struct timer tick, probe;
 	uint64_t tick_at_ms;
 	uint32_t n_epochs;
@@ -307,15 +311,35 @@ static void on_no_way(const struct chain_error *error, void *owner)
 	fail(owner, error);
 }
 
+static int start_direct(struct chain_datagram *d, struct udp_io *io)
+{
+	static const struct flow_direct_ops ops = {
+		.deliver = deliver, .on_status = on_flow_status, .on_fail = on_no_way
+	};
+	int error = flow_direct_new(d->client, io, &d->target, &ops, d, &d->direct);
+	if (error != 0)
+		return error;
+	enter(d, STATE_DIRECT);
+	flow_direct_start(d->direct);
+	return 0;
+}
+
+/* Whether flows go in streams from the beginning. */
+static bool needs_stream(const struct chain_datagram *d)
+{
+	const struct chain_spec *spec = chain_client_spec(d->client);
+	return spec->udp == CHAIN_UDP_STREAM || chain_spec_has_foreign(spec) ||
+	       (spec->udp == CHAIN_UDP_AUTO && chain_client_udp_path(d->client) == CHAIN_UDP_LOST);
+}
+
 static int start(struct chain_datagram *d, struct udp_io *io)
 {
 	static const struct flow_link_ops ops = {
 		.on_ready = on_ready, .on_packet = on_packet, .on_fail = on_no_way
 	};
-	const struct chain_spec *spec = chain_client_spec(d->client);
-	if (spec->udp == CHAIN_UDP_STREAM ||
-		(spec->udp == CHAIN_UDP_AUTO &&
-			chain_client_udp_path(d->client) == CHAIN_UDP_LOST)) {
+	if (chain_client_spec(d->client)->n_hops == 0)
+		return start_direct(d, io);
+	if (needs_stream(d)) {
 		enter(d, STATE_STREAM);
 		return new_stream(d);
 	}
@@ -352,8 +376,18 @@ void chain_datagram_free(struct chain_datagram *datagram)
 		*datagram->ret_is_gone = true;
 	drop_flow(datagram);
 	flow_stream_free(datagram->stream);
+	flow_direct_free(datagram->direct);
 	waiting_deinit(&datagram->waiting);
 	free(datagram);
+}
+
+static enum flow_client_verdict send_direct(struct chain_datagram *d, struct bytes data)
+{
+	if (data.len > UDP_PAYLOAD_MAX)
+		return FLOW_CLIENT_TOO_LONG;
+	if (!flow_direct_send(d->direct, data))
+		d->counters.n_waiting++;
+	return FLOW_CLIENT_SENT;
 }
 
 enum flow_client_verdict chain_datagram_send(struct chain_datagram *datagram, struct bytes data)
@@ -367,6 +401,9 @@ enum flow_client_verdict chain_datagram_send(struct chain_datagram *datagram, st
 	case STATE_DATAGRAM:
 	case STATE_STREAM:
 		verdict = send_now(datagram, data);
+		break;
+	case STATE_DIRECT:
+		verdict = send_direct(datagram, data);
 		break;
 	case STATE_FAILED:
 	case N_STATES:
@@ -385,6 +422,8 @@ size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form
 {
 	if (datagram->state == STATE_STREAM)
 		return UDP_PAYLOAD_MAX;
+	if (datagram->state == STATE_DIRECT)
+		return flow_direct_room(datagram->direct);
 	return datagram->flow != NULL ? flow_client_room(datagram->flow, form) : 0;
 }
 
@@ -392,6 +431,14 @@ int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
 	size_t *ret_steady)
 {
 	struct flow_client *flow;
+	if (spec->n_hops == 0) {
+		*ret_first = *ret_steady = flow_direct_mtu(target, LINK_MTU);
+		return 0;
+	}
+	if (chain_spec_has_foreign(spec)) {
+		*ret_first = *ret_steady = UDP_PAYLOAD_MAX;
+		return spec->hops[spec->n_hops - 1].step == CHAIN_STEP_HOP ? 0 : ERR_INVAL;
+	}
 	struct flow_client_options options = {
 		.spec = spec,
 		.target = target,
@@ -418,6 +465,8 @@ struct chain_datagram_counters chain_datagram_counters(const struct chain_datagr
 	struct chain_datagram_counters counters = datagram->counters;
 	if (datagram->link != NULL)
 		counters.n_refused = flow_link_n_errors(datagram->link);
+	if (datagram->direct != NULL)
+		counters.n_refused = flow_direct_n_errors(datagram->direct);
 	if (datagram->flow != NULL) {
 		const struct flow_client_counters *flow = flow_client_counters(datagram->flow);
 		counters.n_junk = flow->n_junk;

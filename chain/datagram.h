@@ -2,8 +2,9 @@
 #define CHAIN_DATAGRAM_H
 /*
  * Does: one UDP flow through a chain with its I/O: a socket to hop 1 driving flow_client.h, or,
- * where the path loses UDP, a stream (flow_stream.h). Knows: sockets, timers, the choice between
- * the two. Never knows: who sends, listeners.
+ * where the path loses UDP or a step carries none, a stream (flow_stream.h); of a chain without
+ * hops a socket to the target (flow_direct.h). Knows: sockets, timers, the choice between them.
+ * Never knows: who sends, listeners.
  */
 #include "chain/error.h"
 #include "chain/flow_client.h"
@@ -24,7 +25,8 @@ struct chain_datagram_ops {
  * chain_datagram_send(). The chain's "udp" decides: datagram, stream, or auto: datagrams; a stream
  * is built too when the chain has never carried one and no answer of the exit came within
  * CHAIN_UDP_PROBE_MS, and what stands first carries the flow. What was found is kept in @client, a
- * loss for CHAIN_UDP_AGAIN_MS.
+ * loss for CHAIN_UDP_AGAIN_MS. A chain with somebody else's proxy among its steps carries flows in
+ * streams only, and none if its last step is one: UNSUPPORTED.
  * Callbacks never run from inside new() or send(). Return: 0, ERR_NOMEM; whatever else is wrong
  * comes as on_fail. */
 #define CHAIN_UDP_PROBE_MS 3000
@@ -38,7 +40,8 @@ enum flow_client_verdict chain_datagram_send(struct chain_datagram *datagram, st
 /** chain_datagram_room() - largest payload of @form now; 0 while hop 1 is looked up. */
 size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form form);
 /** chain_datagram_mtu() - largest payload of form F and of form S for flows to @target over a first
- * link of 1,500 bytes. Return: 0, ERR_NOMEM, ERR_INVAL. */
+ * link of 1,500 bytes; UDP_PAYLOAD_MAX where flows go in streams only because of a foreign step.
+ * Return: 0, ERR_NOMEM, ERR_INVAL (also: the chain carries no datagrams). */
 NODISCARD int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
 	size_t *ret_first, size_t *ret_steady);
 bool chain_datagram_is_stream(const struct chain_datagram *datagram);

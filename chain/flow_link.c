@@ -28,6 +28,18 @@ struct flow_link {
 	uint64_t start_ms, opened_at_ms, looked_up_us, n_errors;
 };
 
+/* Whom the socket is connected to. */
+static const struct addr *peer_of(const struct flow_link *l)
+{
+	const struct chain_spec *spec = chain_client_spec(l->client);
+	return spec->n_hops > 0 ? &spec->hops[0].addr : &l->target;
+}
+
+static unsigned hop_of(const struct flow_link *l)
+{
+	return chain_client_spec(l->client)->n_hops > 0 ? 1 : 0;
+}
+
 static uint64_t now_of(const struct flow_link *l)
 {
 	return loop_now_ms(chain_client_loop(l->client));
@@ -69,7 +81,7 @@ static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
 	bool has_other = !l->is_heard && l->n_addresses > 1;
 	(void)udp;
 	l->n_errors++;
-	LOG_DEBUG("udp to hop 1 error=%s mtu=%zu", err_name(error), mtu);
+	LOG_DEBUG("udp to the first address error=%s mtu=%zu", err_name(error), mtu);
 	if (l->ops->on_error != NULL) {
 		l->ops->on_error(error, l->owner);
 		return;
@@ -82,7 +94,7 @@ static void on_error(struct udp *udp, int error, size_t mtu, void *owner)
 	if (has_other)
 		next_address(l);
 	if (open_socket(l) != 0)
-		LOG_DEBUG("udp to hop 1: no way");
+		LOG_DEBUG("udp to the first address: no way");
 }
 
 /* Connects to the first address there is a way to, beginning with the present one. */
@@ -108,19 +120,19 @@ static void begin(struct flow_link *l)
 	if (error == 0)
 		l->ops->on_ready(&l->target, l->owner);
 	else
-		fail(l, CHAIN_DIAL, 1, error, &chain_client_spec(l->client)->hops[0].addr);
+		fail(l, CHAIN_DIAL, hop_of(l), error, peer_of(l));
 }
 
 static void on_hop_found(int error, const union addr_sock *addresses, size_t n, void *owner)
 {
 	struct flow_link *l = owner;
-	const struct addr *hop = &chain_client_spec(l->client)->hops[0].addr;
+	const struct addr *hop = peer_of(l);
 	l->query = NULL;
 	l->resolve_us = (uint32_t)(loop_clock_us() - l->looked_up_us);
 	if (error == 0 && n == 0)
 		error = ERR_NO_ADDRESS;
 	if (error != 0) {
-		fail(l, CHAIN_RESOLVE, 1, error, hop);
+		fail(l, CHAIN_RESOLVE, hop_of(l), error, hop);
 		return;
 	}
 	for (size_t i = 0; i < n && i < ADDRESSES_MAX; i++) {
@@ -142,7 +154,7 @@ static int look_up(struct flow_link *l, const char *name, resolve_fn *fn)
 
 static void find_hop(struct flow_link *l)
 {
-	const struct addr *hop = &chain_client_spec(l->client)->hops[0].addr;
+	const struct addr *hop = peer_of(l);
 	if (addr_to_sock(hop, &l->addresses[0]) == 0) {
 		l->n_addresses = 1;
 		begin(l);
@@ -152,7 +164,7 @@ static void find_hop(struct flow_link *l)
 	l->looked_up_us = loop_clock_us();
 	int error = look_up(l, hop->name, on_hop_found);
 	if (error != 0)
-		fail(l, CHAIN_RESOLVE, 1, error, hop);
+		fail(l, CHAIN_RESOLVE, hop_of(l), error, hop);
 }
 
 static void on_target_found(int error, const union addr_sock *addresses, size_t n, void *owner)
@@ -200,8 +212,8 @@ void flow_link_free(struct flow_link *link)
 void flow_link_start(struct flow_link *link)
 {
 	int error = 0;
-	if (!chain_client_spec(link->client)->resolves_locally || link->target.kind != ADDR_NAME ||
-		chain_client_resolver(link->client) == NULL) {
+	if (hop_of(link) == 0 || !chain_client_spec(link->client)->resolves_locally ||
+		link->target.kind != ADDR_NAME || chain_client_resolver(link->client) == NULL) {
 		find_hop(link);
 		return;
 	}
@@ -250,11 +262,11 @@ void flow_link_late(const struct flow_link *link, struct chain_error *ret)
 	const struct chain_spec *spec = chain_client_spec(link->client);
 	*ret = (struct chain_error){
 		.stage = CHAIN_RESOLVE,
-		.hop = link->finds_hop ? 1 : 0,
+		.hop = (uint8_t)(link->finds_hop ? hop_of(link) : 0),
 		.n_hops = (uint8_t)spec->n_hops,
 		.code = ERR_DNS_TIMEOUT,
 		.elapsed_ms = (uint32_t)(now_of(link) - link->start_ms),
-		.address = link->finds_hop ? spec->hops[0].addr : link->target,
+		.address = link->finds_hop ? *peer_of(link) : link->target,
 	};
 }
 

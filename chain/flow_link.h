@@ -1,9 +1,11 @@
 #ifndef CHAIN_FLOW_LINK_H
 #define CHAIN_FLOW_LINK_H
 /*
- * Does: the UDP socket of one flow to hop 1: looks up the names that are looked up here, connects
- * to the first address there is a way to, replaces a socket whose way is gone. Knows: DNS, sockets.
- * Never knows: what is sent.
+ * Does: the UDP socket of one flow to hop 1, of a chain without hops to the target: looks up the
+ * names that are looked up here, connects to the first address there is a way to, replaces a socket
+ * whose way is gone. Knows: DNS, sockets. Never knows: what is sent.
+ *
+ * Without hops, "hop 1" is the target below, and errors speak of hop 0.
  */
 #include "chain/error.h"
 #include "chain/session.h"

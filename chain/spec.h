@@ -110,9 +110,25 @@ struct chain_spec *chain_spec_way(const struct chain_spec *spec, const uint8_t *
 bool chain_spec_is_equal(const struct chain_spec *a, const struct chain_spec *b);
 /** chain_spec_has_groups() */
 bool chain_spec_has_groups(const struct chain_spec *spec);
-/** chain_spec_check() - 1..16 hops, each with address and key, no two equal user keys.
- * Candidates of groups are checked as well. Return: 0, or the 1-based position of the first hop
- * that is wrong, with *ret_reason (static). */
+/** chain_spec_has_foreign() - whether somebody else's proxy is among the steps or candidates. */
+bool chain_spec_has_foreign(const struct chain_spec *spec);
+/** chain_spec_can_seal() - whether each way has a hop of ours, whichever candidates are taken.
+ * Payload is sealed as far as the last hop; the steps of others behind it see it as it is. */
+bool chain_spec_can_seal(const struct chain_spec *spec);
+/* What chain_spec_check() says of the whole chain. */
+#define CHAIN_SPEC_SEALS_NOTHING                                                                   \
+	"no step has a key: nothing can be sealed, which \"payload\": \"header-only\" must say"
+#define CHAIN_SPEC_NO_DATAGRAMS                                                                    \
+	"other people's proxies carry no datagrams; \"udp\" can be \"auto\" or \"stream\""
+/** chain_spec_check() - 1..16 steps, each candidate with an address, each hop with a key, no two
+ * equal user keys; a way without a hop of ours only if it is header-only; datagrams on every link
+ * only if every step is a hop. Return: 0, or the 1-based position of the first step that is wrong,
+ * with *ret_reason (static). */
 size_t chain_spec_check(const struct chain_spec *spec, const char **ret_reason);
+
+/** chain_step_name() - "hop", "socks5", "http". Static. */
+const char *chain_step_name(enum chain_step step);
+/** chain_hop_print() - "host:port", or "srv:_hop._tcp.example.net". Returns @to. */
+const char *chain_hop_print(const struct chain_hop *hop, char to[ADDR_TEXT_MAX]);
 
 #endif

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHOWN_MAX 80
+#define SHOWN_MAX  80
+#define SRV_PREFIX "srv:"
 
 static const char *const class_words[] = { "any", "loopback", "unspecified", "private",
 	"link-local", "metadata", "multicast", "reserved", "own", "local" };
@@ -92,6 +93,32 @@ bool address_parse(
 		break;
 	}
 	return refuse_name(shown, role, why);
+}
+
+static bool parse_srv(const char *name, struct addr *ret, char why[ADDRESS_WHY_MAX])
+{
+	char shown[SHOWN_MAX];
+	size_t len = strlen(name);
+	if (len > 0 && name[len - 1] == '.')
+		len--;
+	report_quote(name, shown, sizeof shown);
+	if (name[0] != '_' || !addr_name_is_valid(bytes_of(name, len)))
+		return refuse(why,
+			"\"srv:%s\" names no SRV records; expected something like "
+			"\"srv:_hop._tcp.example.net\", without a port",
+			shown);
+	*ret = (struct addr){ .kind = ADDR_NAME };
+	memcpy(ret->name, name, len);
+	return true;
+}
+
+bool address_parse_hop(
+	const char *text, struct addr *ret, bool *ret_is_srv, char why[ADDRESS_WHY_MAX])
+{
+	*ret_is_srv = strncmp(text, SRV_PREFIX, strlen(SRV_PREFIX)) == 0;
+	if (*ret_is_srv)
+		return parse_srv(text + strlen(SRV_PREFIX), ret, why);
+	return address_parse(text, ADDRESS_HOP, ret, why);
 }
 
 const char *address_print(const struct addr *addr, char to[ADDR_TEXT_MAX])

@@ -20,6 +20,10 @@ enum address_role {
  */
 NODISCARD bool address_parse(
 	const char *text, enum address_role role, struct addr *ret, char why[ADDRESS_WHY_MAX]);
+/** address_parse_hop() - the same of a hop, which may also be "srv:NAME": then @ret is that name,
+ * port 0. */
+NODISCARD bool address_parse_hop(
+	const char *text, struct addr *ret, bool *ret_is_srv, char why[ADDRESS_WHY_MAX]);
 /** address_print() - as addr_print(), but ":7000" where every address is meant. Returns @to. */
 const char *address_print(const struct addr *addr, char to[ADDR_TEXT_MAX]);
 

@@ -2,44 +2,35 @@
 
 #include "config/field.h"
 #include "config/read_common.h"
-#include "config/read_key.h"
+#include "config/read_step.h"
 
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void read_hop_name(struct document *d, const struct json *value, void *to)
-{
-	field_name(d, value, &((struct chain_hop *)to)->name);
-}
+/* A hop with the JSON object that it came from. */
+struct place {
+	const struct json *object;
+	const struct chain_hop *hop;
+};
 
-static void read_hop_addr(struct document *d, const struct json *value, void *to)
+/* All hops and candidates of @spec in the order of the file. Return: how many. */
+static size_t list_places(const struct json *steps, const struct chain_spec *spec, struct place *to)
 {
-	field_hop(d, value, &((struct chain_hop *)to)->addr);
-}
-
-static void set_key(struct chain_hop *hop, struct wire_key *key)
-{
-	wire_key_free(hop->key);
-	hop->key = key;
-}
-
-static void read_hop_key_file(struct document *d, const struct json *value, void *to)
-{
-	set_key(to, read_key_file(d, value));
-}
-
-static void read_hop_key(struct document *d, const struct json *value, void *to)
-{
-	set_key(to, read_key_inline(d, value));
-}
-
-static void read_hop_cipher(struct document *d, const struct json *value, void *to)
-{
-	static const char *const words[] = { "auto", "aes-256-gcm", "chacha20-poly1305" };
-	size_t i;
-	if (field_word(d, value, words, COUNT(words), &i))
-		((struct chain_hop *)to)->cipher = (enum chain_cipher)i;
+	size_t n = 0;
+	const struct json *step = json_first(steps);
+	for (size_t i = 0; i < spec->n_hops; i++, step = json_next(step)) {
+		const struct chain_group *group = spec->groups != NULL ? spec->groups[i] : NULL;
+		const struct json *candidate = group != NULL && group->n_hops > 0
+						       ? json_first(json_member(step, "any"))
+						       : NULL;
+		for (size_t k = 0; candidate != NULL && k < group->n_hops;
+			k++, candidate = json_next(candidate))
+			to[n++] = (struct place){ candidate, &group->hops[k] };
+		if (group == NULL)
+			to[n++] = (struct place){ step, &spec->hops[i] };
+	}
+	return n;
 }
 
 /* The member that names the key of hop @object. */
@@ -49,37 +40,57 @@ static const struct json *key_of(const struct json *object)
 	return key != NULL ? key : json_member(object, "key");
 }
 
-/* docs/protocol.md 2.1: a key lives on one hop. */
-static void check_same_key(struct document *d, const struct json *hops,
-	const struct chain_spec *spec, const struct json *object)
+static void check_same_key(struct document *d, const struct place *places, size_t i)
 {
 	char pointer[64];
-	const struct chain_hop *last = &spec->hops[spec->n_hops - 1];
-	const struct json *other = json_first(hops);
-	for (size_t i = 0; i + 1 < spec->n_hops && last->key != NULL;
-		i++, other = json_next(other)) {
-		const struct wire_key *key = spec->hops[i].key;
-		if (key == NULL || memcmp(key->kid, last->key->kid, WIRE_KID) != 0)
+	const struct wire_key *key = places[i].hop->key;
+	for (size_t k = 0; k < i && key != NULL; k++) {
+		const struct wire_key *other = places[k].hop->key;
+		if (other == NULL || memcmp(other->kid, key->kid, WIRE_KID) != 0)
 			continue;
-		document_error(d, key_of(object), DOCUMENT_VALUE,
+		document_error(d, key_of(places[i].object), DOCUMENT_VALUE,
 			"same key as %s; every hop needs its own (chain keygen)",
-			document_pointer(d, other, pointer, sizeof pointer));
+			document_pointer(d, places[k].object, pointer, sizeof pointer));
 		return;
 	}
 }
 
-static void read_hop(struct document *d, const struct json *object, struct chain_hop *hop)
+/* docs/protocol.md 2.1: a key lives on one hop. */
+static void check_keys(struct document *d, const struct json *steps, const struct chain_spec *spec)
 {
-	static const struct field fields[] = {
-		{ "name", read_hop_name, false },
-		{ "addr", read_hop_addr, true },
-		{ "key_file", read_hop_key_file, false },
-		{ "key", read_hop_key, false },
-		{ "cipher", read_hop_cipher, false },
-	};
-	static const char *const keys[] = { "key_file", "key" };
-	if (field_object(d, object, fields, COUNT(fields), hop))
-		read_key_is_one(d, object, keys, COUNT(keys));
+	struct place *places =
+		calloc((size_t)CHAIN_HOPS_MAX * CHAIN_CANDIDATES_MAX, sizeof *places);
+	if (places == NULL) {
+		document_error(d, steps, DOCUMENT_VALUE, "out of memory");
+		return;
+	}
+	size_t n = list_places(steps, spec, places);
+	for (size_t i = 1; i < n; i++)
+		check_same_key(d, places, i);
+	free(places);
+}
+
+/* A step of @n into the next place of @spec. Return: false without memory. */
+static bool read_position(
+	struct document *d, const struct json *object, size_t n, struct chain_spec *spec)
+{
+	size_t i = spec->n_hops;
+	if (!read_step_is_group(object)) {
+		spec->n_hops++;
+		read_step(d, object, &spec->hops[i]);
+		return true;
+	}
+	if (spec->groups == NULL)
+		spec->groups = calloc(n, sizeof *spec->groups);
+	if (spec->groups == NULL)
+		return false;
+	spec->groups[i] = read_step_group(d, object);
+	if (spec->groups[i] == NULL)
+		return false;
+	spec->n_hops++;
+	if (spec->groups[i]->n_hops > 0)
+		spec->hops[i] = spec->groups[i]->hops[0];
+	return true;
 }
 
 static void read_hops(struct document *d, const struct json *value, void *to)
@@ -94,14 +105,12 @@ static void read_hops(struct document *d, const struct json *value, void *to)
 		return;
 	}
 	spec->hops = calloc(n, sizeof *spec->hops);
-	if (spec->hops == NULL) {
+	const struct json *v = json_first(value);
+	while (spec->hops != NULL && v != NULL && read_position(d, v, n, spec))
+		v = json_next(v);
+	if (v != NULL)
 		document_error(d, value, DOCUMENT_VALUE, "out of memory");
-		return;
-	}
-	for (const struct json *v = json_first(value); v != NULL; v = json_next(v)) {
-		read_hop(d, v, &spec->hops[spec->n_hops++]);
-		check_same_key(d, value, spec, v);
-	}
+	check_keys(d, value, spec);
 }
 
 static void read_chain_name(struct document *d, const struct json *value, void *to)
@@ -170,6 +179,20 @@ static void read_target(struct document *d, const struct json *value, void *to)
 		spec->has_target = true;
 }
 
+/* What no member says alone. */
+static void check_whole(struct document *d, const struct json *object,
+	const struct chain_spec *spec, size_t n_before)
+{
+	if (report_n_errors(d->report) != n_before)
+		return; /* a step that was not understood may be the one that is missed here */
+	if (!spec->is_header_only && !chain_spec_can_seal(spec))
+		document_error(d, json_member(object, "hops"), DOCUMENT_VALUE, "%s",
+			CHAIN_SPEC_SEALS_NOTHING);
+	if (spec->udp == CHAIN_UDP_DATAGRAM && chain_spec_has_foreign(spec))
+		document_error(d, json_member(object, "udp"), DOCUMENT_VALUE, "%s",
+			CHAIN_SPEC_NO_DATAGRAMS);
+}
+
 struct chain_spec *read_chain(struct document *document, const struct json *object)
 {
 	static const struct field fields[] = {
@@ -192,7 +215,8 @@ struct chain_spec *read_chain(struct document *document, const struct json *obje
 		return NULL;
 	}
 	*spec = standard;
-	field_object(document, object, fields, COUNT(fields), spec);
+	if (field_object(document, object, fields, COUNT(fields), spec))
+		check_whole(document, object, spec, n_before);
 	if (report_n_errors(document->report) == n_before)
 		return spec;
 	chain_spec_free(spec);

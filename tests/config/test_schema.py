@@ -23,7 +23,7 @@ import jsonschema
 ROOT = pathlib.Path(os.environ.get("HOPCHAIN_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BUILD", ROOT / "build/bin")).resolve()
 EXAMPLES = ROOT / "config/examples"
-KEYS = ("hop1.key", "hop2.key", "hop3.key", "laptop.key", "nas-old.key", "nas-new.key", "users/dora.key")
+KEYS = ("hop1.key", "hop2.key", "hop3.key", "hop4.key", "laptop.key", "nas-old.key", "nas-new.key", "users/dora.key")
 SCHEMAS = {name: json.loads((ROOT / f"config/{name}.schema.json").read_text()) for name in ("chain", "access", "hop")}
 
 
@@ -43,6 +43,8 @@ class Case(unittest.TestCase):
         for i, key in enumerate(KEYS):
             mask = ["--mask-of", KEYS[0]] if i else []
             subprocess.run([program("chain"), "keygen", "-o", key, *mask], cwd=cls.folder, check=True, timeout=20)
+        (cls.folder / "proxy.password").write_text("correct horse\n")
+        (cls.folder / "proxy.password").chmod(0o600)
         for example in EXAMPLES.glob("*.json"):
             shutil.copy(example, cls.folder)
 
@@ -156,9 +158,8 @@ class Schemas(Case):
     def test_members_of_later_versions_are_unknown(self):
         hop = {"addr": "a:1", "key_file": "hop1.key"}
         documents = [
-            ("chain", {"hops": [{**hop, "pool": 1}]}), ("chain", {"hops": [{**hop, "payload": "header-only"}]}),
-            ("chain", {"hops": [{"any": [hop]}]}), ("chain", {"hops": [{"reverse": "nas", "key_file": "hop1.key"}]}),
-            ("chain", {"hops": [hop], "resume": {}}),
+            ("chain", {"hops": [{**hop, "payload": "header-only"}]}),
+            ("chain", {"hops": [{"reverse": "nas", "key_file": "hop1.key"}]}), ("chain", {"hops": [hop], "resume": {}}),
             ("access", {**example("access.min.json"), "admin": {}}), ("hop", {**example("hop.min.json"), "register": []}),
             ("hop", {**example("hop.min.json"), "directory": {}}), ("hop", {**example("hop.min.json"), "resume": {}}),
         ]

@@ -133,6 +133,8 @@ class Schema:
     def walk(self, node, path, required=False, is_choice=False):
         if path == "chains.NAME" and "hops" in self.whole(node).get("properties", {}):
             return  # the page refers to chain-file(5)
+        if path == "hops[].any[]":
+            return  # the page refers to the steps outside of groups
         node = self.whole(node)
         self.members.setdefault(path, {}).update(node, is_required=required)
         for key, value in node.get("properties", {}).items():
@@ -150,8 +152,10 @@ class Schema:
     def leaf_or_object(self, node, path):
         """Elements that are objects have no entry of their own: their members do."""
         self.walk(node, path)
-        if "properties" in self.whole(node):
-            del self.members[path]
+        whole = self.whole(node)
+        kinds = [node] if "properties" in whole else whole.get("oneOf", [node])
+        if all("properties" in self.whole(kind) for kind in kinds):
+            self.members.pop(path, None)
 
 
 def default_text(value):

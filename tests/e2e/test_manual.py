@@ -232,8 +232,9 @@ class Examples(unittest.TestCase):
     def make_keys(self):
         output(program("chain"), "keygen", "-o", "me.key", folder=self.world.dir)
         output(program("chain"), "keygen", "-o", "ann.key", "--mask-of", "me.key", folder=self.world.dir)
-        for name in ("hop1.key", "hop2.key"):
+        for name in ("hop1.key", "hop2.key", "fra.key", "org.key", "exit.key"):
             output(program("chain"), "keygen", "-o", name, folder=self.world.dir)
+        self.write("proxy.password", "correct horse\n")
 
     def test_files_are_right(self):
         self.make_keys()
@@ -244,7 +245,7 @@ class Examples(unittest.TestCase):
                 self.write(f"{name}-{i}.json", text)
                 self.assertIn(": ok: ", output(program(name), "check", f"{name}-{i}.json", folder=self.world.dir))
                 n += 1
-        self.assertEqual(n, 8)
+        self.assertEqual(n, 9)
 
     def test_commands_run_as_printed(self):
         self.make_keys()
