@@ -2,6 +2,7 @@
 
 #include "access/doors.h"
 #include "access/session.h"
+#include "chain/pool.h"
 #include "common/workers.h"
 
 #include <inttypes.h>
@@ -20,7 +21,8 @@ struct access {
 	struct quota connections;
 	struct source_quota *sources;
 	struct access_caps *caps;
-	struct server *first; /* worker 0 */
+	struct chain_health *health; /* of all hops and chains */
+	struct server *first;        /* worker 0 */
 	_Atomic unsigned n_ready;
 	_Atomic unsigned n_left; /* doors without a listener, of all workers */
 	_Atomic int i_failed;
@@ -30,6 +32,7 @@ struct access {
 struct server {
 	struct access_worker worker; /* first: sessions lead back here */
 	struct access *access;
+	struct chain_pools *pools;
 	struct access_plans *plans;
 	struct access_plan *plan; /* in use */
 	struct access_plan *next; /* prepared */
@@ -232,12 +235,17 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
 	};
-	struct chain_upstream_options upstream = { .loop = loop };
+	struct chain_upstream_options upstream = {
+		.loop = loop, .health = access->health, .probes = i_worker == 0
+	};
 	int error = relay_group_new(loop, &server->worker.relays);
 	if (error == 0)
 		error = drain_new(loop, no_silence, on_drain_empty, server, &server->worker.drain);
 	if (error == 0)
 		error = udp_io_new(loop, &server->worker.io);
+	if (error == 0)
+		error = chain_pools_new(loop, &server->pools);
+	upstream.pools = server->pools;
 	if (error == 0)
 		error = access_plans_new(&server->worker, &upstream, &server->plans);
 	if (error == 0)
@@ -250,6 +258,7 @@ static void finish(void *worker)
 	struct server *server = worker;
 	access_doors_free(server->doors);
 	access_plans_free(server->plans);
+	chain_pools_free(server->pools);
 	relay_group_free(server->worker.relays);
 	drain_free(server->worker.drain);
 	udp_io_free(server->worker.io);
@@ -336,6 +345,8 @@ static int make_shared(struct access *access, struct access_options *options)
 	quota_init(&access->connections, options->max_connections);
 	int error = source_quota_new(options->max_connections_per_source, &access->sources);
 	if (error == 0)
+		error = chain_health_new(&access->health);
+	if (error == 0)
 		error = access_caps_new(&options->caps, &access->caps);
 	if (error == 0)
 		error = reload_new(access->n_workers, &ops, access, &access->reload);
@@ -374,5 +385,6 @@ int access_run(struct access_options *options, const struct access_hooks *hooks,
 	access_generation_release(access.current);
 	source_quota_free(access.sources);
 	access_caps_free(access.caps);
+	chain_health_free(access.health);
 	return error;
 }
