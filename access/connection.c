@@ -13,9 +13,24 @@ struct access_worker *access_connection_worker(const struct access_connection *c
 	return connection->ingress->worker;
 }
 
-int access_connection_open(const struct access_connection *connection,
-	const struct access_wish *wish, chain_attempt_fn *on_done, void *owner,
-	struct chain_attempt **ret)
+static void log_blocked(const struct access_connection *connection, const struct addr *target)
+{
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], label[ROUTE_LABEL_MAX];
+	LOG_LIMITED(LOG_LEVEL_INFO, "blocked conn=%u.%" PRIu32 " from=%s rule=%s target=%s",
+		access_connection_worker(connection)->i_worker, connection->id,
+		addr_sock_print(&connection->peer, from),
+		route_rule_label(connection->ingress->all->rules, connection->rule, label),
+		addr_print(target, to));
+}
+
+struct chain_error access_connection_blocked(
+	const struct access_connection *connection, const struct addr *target)
+{
+	return access_ingress_blocked(connection->ingress, connection->rule, target);
+}
+
+int access_connection_open(struct access_connection *connection, const struct access_wish *wish,
+	chain_attempt_fn *on_done, void *owner, struct chain_attempt **ret)
 {
 	const struct route_rule *rule;
 	struct route_query query = {
@@ -29,10 +44,15 @@ int access_connection_open(const struct access_connection *connection,
 		.purpose = CHAIN_TO_TARGET, .target = wish->target, .source = &connection->peer
 	};
 	struct chain_upstream *upstream = access_ingress_route(connection->ingress, &query, &rule);
-	if (upstream == NULL)
+	connection->is_routed = true;
+	connection->rule = rule;
+	connection->use = upstream != NULL ? chain_upstream_spec_of(upstream) : NULL;
+	if (upstream == NULL) {
+		log_blocked(connection, wish->target);
 		return ERR_DENIED;
-	if (!access_charges_take_lookup(connection->charges, connection->ingress,
-		    &connection->peer, upstream, wish->target))
+	}
+	if (!access_charges_take_lookup(connection->charges, connection->ingress, &connection->peer,
+		    upstream, wish->target))
 		return ERR_AGAIN;
 	return chain_attempt_start(upstream, &options, on_done, owner, ret);
 }
@@ -41,6 +61,8 @@ void access_connection_log_failed(
 	const struct access_connection *connection, const struct chain_error *error)
 {
 	char text[512], quoted[600];
+	if (connection->is_routed && connection->use == NULL)
+		return;
 	LOG_WARNING("failed conn=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
 		access_connection_worker(connection)->i_worker, connection->id, error->hop,
 		chain_stage_name(error->stage), chain_error_slug(error),
@@ -66,6 +88,7 @@ void access_connection_log_end(const struct access_connection *connection, const
 	const struct access_worker *worker = access_connection_worker(connection);
 	const struct access_listener *listener = connection->ingress->options;
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], forward[ADDR_TEXT_MAX + 8];
+	char use[ACCESS_USE_MAX] = "";
 	if (!worker->options->logs_connections)
 		return;
 	if (told == NULL && listener->protocols != 0)
@@ -74,8 +97,11 @@ void access_connection_log_end(const struct access_connection *connection, const
 		snprintf(forward, sizeof forward, "target=%s", addr_print(&listener->to, to));
 		told = forward;
 	}
-	LOG_INFO("closed conn=%u.%" PRIu32 " from=%s %s up=%" PRIu64 " down=%" PRIu64
+	if (connection->is_routed)
+		access_ingress_tell_use(
+			connection->ingress, connection->use, connection->rule, use);
+	LOG_INFO("closed conn=%u.%" PRIu32 " from=%s %s%s up=%" PRIu64 " down=%" PRIu64
 		 " age_ms=%" PRIu64 " end=%s",
 		worker->i_worker, connection->id, addr_sock_print(&connection->peer, from), told,
-		n_up, n_down, loop_now_ms(worker->loop) - connection->start_ms, end);
+		use, n_up, n_down, loop_now_ms(worker->loop) - connection->start_ms, end);
 }

@@ -13,6 +13,9 @@ struct access_connection {
 	union addr_sock peer;
 	uint64_t start_ms;
 	uint32_t id;
+	bool is_routed;                        /* somebody has asked for something: */
+	const struct route_rule *rule;         /* that said where the last one goes; or NULL */
+	const struct chain_upstream_spec *use; /* where it goes; NULL: blocked */
 };
 struct access_worker *access_connection_worker(const struct access_connection *connection);
 
@@ -23,13 +26,19 @@ struct access_wish {
 	enum route_protocol protocol;
 };
 /** access_connection_open() - asks the rules, and starts a chain. Return: 0, ERR_NOMEM, ERR_DENIED:
- * a rule blocks it: access_ingress_blocked(); ERR_AGAIN: too many lookups of its source:
- * access_charges_refused(). @on_done gives the lookup back: access_charges_return_lookup(). */
-NODISCARD int access_connection_open(const struct access_connection *connection,
+ * a rule blocks it, which is logged: access_connection_blocked(); ERR_AGAIN: too many lookups of
+ * its source: access_charges_refused(). @on_done gives the lookup back:
+ * access_charges_return_lookup(). */
+NODISCARD int access_connection_open(struct access_connection *connection,
 	const struct access_wish *wish, chain_attempt_fn *on_done, void *owner,
 	struct chain_attempt **ret);
 
-/** access_connection_log_failed() - no chain could be built. */
+/** access_connection_blocked() - the failure that tells a client which rule blocks @target. */
+struct chain_error access_connection_blocked(
+	const struct access_connection *connection, const struct addr *target);
+
+/** access_connection_log_failed() - no chain could be built. Of what is blocked it has been said.
+ */
 void access_connection_log_failed(
 	const struct access_connection *connection, const struct chain_error *error);
 /** access_connection_log_request() - one of several requests of the same client. */

@@ -11,7 +11,9 @@
 static void log_exit(const struct access_flow_names *names, const struct chain_datagram *datagram,
 	uint64_t start_ms, const char *end)
 {
-	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], use[ACCESS_USE_MAX];
+	const struct access_flow_way *way = names->way;
+	const struct route_rule *rule = way->rule;
 	struct chain_datagram_counters n = chain_datagram_counters(datagram);
 	/* Each datagram of a new source port, or to a new target, can push out a flow. */
 	if (strcmp(end, "evicted") == 0)
@@ -19,11 +21,13 @@ static void log_exit(const struct access_flow_names *names, const struct chain_d
 			names->worker->i_worker, names->id, addr_sock_print(names->client, from),
 			addr_print(names->target, to));
 	else
-		LOG_INFO("closed flow=%u.%" PRIu32 " from=%s target=%s up=%" PRIu64 " down=%" PRIu64
-			 " age_ms=%" PRIu64 " via=%s end=%s",
+		LOG_INFO("closed flow=%u.%" PRIu32 " from=%s target=%s%s up=%" PRIu64
+			 " down=%" PRIu64 " age_ms=%" PRIu64 " via=%s end=%s",
 			names->worker->i_worker, names->id, addr_sock_print(names->client, from),
-			addr_print(names->target, to), n.n_up_bytes, n.n_down_bytes,
-			loop_now_ms(names->worker->loop) - start_ms,
+			addr_print(names->target, to),
+			access_ingress_tell_use(way->ingress,
+				rule != NULL ? rule->use : way->ingress->options->use, rule, use),
+			n.n_up_bytes, n.n_down_bytes, loop_now_ms(names->worker->loop) - start_ms,
 			chain_datagram_is_stream(datagram) ? "stream" : "datagram", end);
 }
 

@@ -4,7 +4,7 @@
  * Does: the lines about the end of a UDP flow. Knows: what a flow counted. Never knows: whose it
  * is, why it ended.
  */
-#include "access/ingress.h"
+#include "access/flow_way.h"
 #include "chain/datagram.h"
 
 /* Borrowed. */
@@ -13,6 +13,7 @@ struct access_flow_names {
 	const union addr_sock *client;
 	const struct addr *target;
 	uint32_t id;
+	const struct access_flow_way *way;
 };
 /** access_flow_log_end() - the exit line, where connections are logged, and the counters at debug.
  * Evictions, which a client can cause with each datagram, have a limit. */

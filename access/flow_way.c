@@ -3,12 +3,13 @@
 #define LOG_MODULE "access"
 #include "common/log.h"
 
-static void log_blocked(const struct route_query *query, const struct route_rule *rule)
+static void log_blocked(const struct access_ingress *ingress, const struct route_query *query,
+	const struct route_rule *rule)
 {
-	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
-	LOG_LIMITED(LOG_LEVEL_INFO, "blocked flow from=%s target=%s rule=%s",
-		addr_sock_print(query->source, from), addr_print(query->target, to),
-		rule != NULL && rule->name != NULL ? rule->name : "-");
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], label[ROUTE_LABEL_MAX];
+	LOG_LIMITED(LOG_LEVEL_INFO, "blocked flow from=%s rule=%s target=%s",
+		addr_sock_print(query->source, from),
+		route_rule_label(ingress->all->rules, rule, label), addr_print(query->target, to));
 }
 
 int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingress,
@@ -19,7 +20,7 @@ int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingre
 	struct chain_who who = { .target = query->target, .source = query->source };
 	struct chain_upstream *upstream = access_ingress_route(ingress, query, &rule);
 	if (upstream == NULL) {
-		log_blocked(query, rule);
+		log_blocked(ingress, query, rule);
 		return ERR_DENIED;
 	}
 	f->way = chain_upstream_choose(upstream, &who);
@@ -33,6 +34,7 @@ int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingre
 		return error;
 	}
 	f->ingress = ingress;
+	f->rule = rule;
 	access_ingress_hold(ingress);
 	return 0;
 }

@@ -14,6 +14,7 @@ struct access_flow_way {
 	struct chain_way *way;
 	struct chain_datagram *datagram;
 	bool is_reported;
+	const struct route_rule *rule; /* that said where it goes; or NULL */
 };
 /** access_flow_way_open() - @query->protocol is ROUTE_UDP. Return: 0, ERR_NOMEM, ERR_DENIED: a rule
  * blocks it, which is logged. */

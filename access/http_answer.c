@@ -92,6 +92,8 @@ void http_answer_of(
 	if (error->stage != CHAIN_ANSWER) {
 		ret->status = http_status_of(status);
 		ret->word = wire_status_find(status)->rfc9209;
+		if (status == STATUS_DENIED_POLICY && error->hop == 0) /* a rule of our own */
+			ret->word = "http_request_denied";
 	} else if (error->code == ERR_TIMEOUT) {
 		ret->status = 504;
 		ret->word = "connection_read_timeout";

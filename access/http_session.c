@@ -23,7 +23,7 @@ struct server {
 };
 
 struct http_session {
-	const struct access_connection *connection;
+	struct access_connection *connection;
 	struct stream *client;
 	struct opening *opening;     /* of the request that is served or waited for */
 	struct chain_attempt *chain; /* while one is built */
@@ -267,7 +267,8 @@ static void start_chain(struct http_session *h)
 	};
 	int error = access_connection_open(h->connection, &wish, on_chain, h, &h->chain);
 	if (error == ERR_DENIED) {
-		struct chain_error blocked = access_ingress_blocked(&request->target);
+		struct chain_error blocked =
+			access_connection_blocked(h->connection, &request->target);
 		on_chain_failed(h, &blocked);
 	} else if (error == ERR_AGAIN) {
 		struct chain_error refused = access_charges_refused(&request->target);
@@ -347,7 +348,7 @@ static void on_begin(struct task *task)
 		serve(h);
 }
 
-int http_session_start(const struct access_connection *connection, struct stream *client,
+int http_session_start(struct access_connection *connection, struct stream *client,
 	struct opening *opening, http_session_fn *on_done_fn, void *owner,
 	struct http_session **ret)
 {

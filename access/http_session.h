@@ -41,7 +41,7 @@ struct http_session;
 /** http_session_start() - takes @opening, which is ready with a request that has http; owns the
  * events of @client until @on_done, which never runs from inside; borrows @connection. Return: 0,
  * ERR_NOMEM: then @opening is still the caller's. */
-NODISCARD int http_session_start(const struct access_connection *connection, struct stream *client,
+NODISCARD int http_session_start(struct access_connection *connection, struct stream *client,
 	struct opening *opening, http_session_fn *on_done, void *owner, struct http_session **ret);
 /** http_session_free() - ends what is under way with servers; no callback will come. The client's
  * stream is the caller's. NULL ok. */

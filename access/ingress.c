@@ -4,6 +4,7 @@
 #include "common/loop.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LOG_MODULE "access"
@@ -57,11 +58,33 @@ struct chain_upstream *access_ingress_route(const struct access_ingress *ingress
 	return NULL;
 }
 
-struct chain_error access_ingress_blocked(const struct addr *target)
+struct chain_error access_ingress_blocked(const struct access_ingress *ingress,
+	const struct route_rule *rule, const struct addr *target)
 {
-	return (struct chain_error){
+	char label[ROUTE_LABEL_MAX];
+	struct chain_error error = {
 		.stage = CHAIN_STATUS, .status = STATUS_DENIED_POLICY, .address = *target
 	};
+	snprintf(error.text, sizeof error.text, "rule %s",
+		route_rule_label(ingress->all->rules, rule, label));
+	return error;
+}
+
+const char *access_ingress_tell_use(const struct access_ingress *ingress,
+	const struct chain_upstream_spec *use, const struct route_rule *rule,
+	char to[ACCESS_USE_MAX])
+{
+	char label[ROUTE_LABEL_MAX];
+	const char *name = use != NULL ? use->name : "block";
+	to[0] = '\0';
+	if (!access_options_has_choice(ingress->all))
+		return to;
+	if (rule == NULL)
+		snprintf(to, ACCESS_USE_MAX, " use=%s", name);
+	else
+		snprintf(to, ACCESS_USE_MAX, " use=%s rule=%s", name,
+			route_rule_label(ingress->all->rules, rule, label));
+	return to;
 }
 
 static void tell(const char *limit, const union addr_sock *peer, const char *user)

@@ -52,7 +52,14 @@ void access_ingress_release(struct access_ingress *ingress);
 struct chain_upstream *access_ingress_route(const struct access_ingress *ingress,
 	const struct route_query *query, const struct route_rule **ret_rule);
 /** access_ingress_blocked() - the failure that says so. */
-struct chain_error access_ingress_blocked(const struct addr *target);
+struct chain_error access_ingress_blocked(const struct access_ingress *ingress,
+	const struct route_rule *rule, const struct addr *target);
+/** access_ingress_tell_use() - " use=NAME rule=NAME" for the log; "" where everything goes the same
+ * way. Returns @to. */
+#define ACCESS_USE_MAX 160
+const char *access_ingress_tell_use(const struct access_ingress *ingress,
+	const struct chain_upstream_spec *use, const struct route_rule *rule,
+	char to[ACCESS_USE_MAX]);
 
 /** access_ingress_serves() - whether @peer may use this listener; a refusal is logged. */
 NODISCARD bool access_ingress_serves(

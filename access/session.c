@@ -235,9 +235,8 @@ static void on_chain_failed(struct access_session *s, const struct chain_error *
 
 static void start_relay(struct access_session *s, struct stream *payload, uint32_t idle_timeout_ms)
 {
-	struct relay_options options = {
-		.idle_timeout_ms = idle_timeout_ms, .shapers = s->charges.shapers
-	};
+	struct relay_options options = { .idle_timeout_ms = idle_timeout_ms,
+		.shapers = s->charges.shapers };
 	enter(s, STATE_RELAY);
 	if (relay_new(worker_of(s)->relays, s->client, payload, &options, on_relayed, s,
 		    &s->relay) == 0)
@@ -286,7 +285,7 @@ static void start_chain(struct access_session *s, const struct addr *target)
 	};
 	int error = access_connection_open(&s->connection, &wish, on_chain, s, &s->chain);
 	if (error == ERR_DENIED) {
-		struct chain_error blocked = access_ingress_blocked(target);
+		struct chain_error blocked = access_connection_blocked(&s->connection, target);
 		on_chain_failed(s, &blocked);
 	} else if (error == ERR_AGAIN) {
 		struct chain_error refused = access_charges_refused(target);
@@ -373,8 +372,8 @@ static void serve_request(struct access_session *s)
 		end_early(s, "local");
 		return;
 	}
-	if (!access_charges_take_user(&s->charges, s->connection.ingress, &s->connection.peer,
-		    request->user)) {
+	if (!access_charges_take_user(
+		    &s->charges, s->connection.ingress, &s->connection.peer, request->user)) {
 		struct chain_error refused = access_charges_refused(&request->target);
 		answer_failure(s, &refused);
 		return;

@@ -62,7 +62,8 @@ static uint64_t now_of(const struct udp_associate *at)
 
 static struct access_flow_names names_of(const struct associated *f)
 {
-	return (struct access_flow_names){ worker_of(f->at), &f->at->client, &f->target, f->id };
+	return (struct access_flow_names){ worker_of(f->at), &f->at->client, &f->target, f->id,
+		&f->way };
 }
 
 /* What it holds beside its place in the list. */

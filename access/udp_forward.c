@@ -79,7 +79,8 @@ static void on_timer(struct timer *timer)
 static struct access_flow_names names_of(const struct udp_flow *f)
 {
 	const struct access_ingress *in = f->way.ingress;
-	return (struct access_flow_names){ in->worker, &f->client, &in->options->to, f->id };
+	return (struct access_flow_names){ in->worker, &f->client, &in->options->to, f->id,
+		&f->way };
 }
 
 /* What it holds beside its place in the table. */

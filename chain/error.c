@@ -292,6 +292,10 @@ static void print_status(struct text *t, const struct chain_error *e)
 	char address[ADDR_TEXT_MAX];
 	const struct wire_status_row *row = wire_status_find(e->status);
 	const char *detail = wire_detail_text(e->status, e->detail);
+	if (e->status == STATUS_DENIED_POLICY && e->hop == 0) {
+		add(t, "%s blocks %s", e->text, addr_print(&e->address, address));
+		return;
+	}
 	if (e->status >= STATUS_DENIED_POLICY && e->status <= STATUS_DENIED_PORT) {
 		print_denied(t, e);
 		return;
