@@ -39,6 +39,40 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	return true;
 }
 
+static void print_candidate(const struct hopchain_candidate *c, bool is_weighted)
+{
+	if (strcmp(c->type, "hop") != 0)
+		printf("%s proxy ", c->type);
+	if (c->name != NULL)
+		printf("%s (%s)", c->name, c->address);
+	else
+		printf("%s", c->address);
+	if (is_weighted && c->weight != 1)
+		printf(" weight %u", c->weight);
+}
+
+/* A line for each step, where there is more than hops one behind the other. */
+static void print_steps(const struct hopchain_chain *chain)
+{
+	bool is_plain = true;
+	for (size_t i = 1; i <= hopchain_chain_n_hops(chain); i++)
+		is_plain = is_plain && hopchain_chain_strategy(chain, i) == NULL &&
+			   strcmp(hopchain_chain_candidate(chain, i, 1)->type, "hop") == 0 &&
+			   strncmp(hopchain_chain_hop_address(chain, i), "srv:", 4) != 0;
+	for (size_t i = 1; !is_plain && i <= hopchain_chain_n_hops(chain); i++) {
+		const char *strategy = hopchain_chain_strategy(chain, i);
+		size_t n = hopchain_chain_n_candidates(chain, i);
+		printf("  %zu: ", i);
+		if (strategy != NULL)
+			printf("one of %zu, %s: ", n, strategy);
+		for (size_t k = 1; k <= n; k++) {
+			printf("%s", k > 1 ? ", " : "");
+			print_candidate(hopchain_chain_candidate(chain, i, k), strategy != NULL);
+		}
+		printf("\n");
+	}
+}
+
 static void print_good(const char *path, const struct hopchain_chain *chain)
 {
 	char shown[PATH_MAX];
@@ -47,6 +81,7 @@ static void print_good(const char *path, const struct hopchain_chain *chain)
 	printf("%s: ok: %zu hop%s%s%s%s\n", report_quote(path, shown, sizeof shown), n,
 		n == 1 ? "" : "s", target != NULL ? ", target " : "", target != NULL ? target : "",
 		hopchain_chain_is_header_only(chain) ? ", payload header-only" : "");
+	print_steps(chain);
 }
 
 static void print_online(const struct hopchain_chain *chain, const struct cli_prefix *p)

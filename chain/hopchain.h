@@ -51,7 +51,7 @@ struct hopchain_chain;
 /* One hop, as structs. Texts are copied. */
 struct hopchain_hop {
 	size_t size;          /* sizeof(struct hopchain_hop) */
-	const char *address;  /* "HOST:PORT", "[IPV6]:PORT" */
+	const char *address;  /* "HOST:PORT", "[IPV6]:PORT", "srv:NAME" */
 	const char *key_file; /* a file with one key, mode 0600; or NULL and: */
 	const char *key;      /* "hc1:" and 88 characters; the caller's, who wipes it */
 	const char *name;     /* or NULL */
@@ -96,12 +96,27 @@ HOPCHAIN_API void hopchain_chain_free(struct hopchain_chain *chain);
 
 HOPCHAIN_API size_t hopchain_chain_n_hops(const struct hopchain_chain *chain);
 /** hopchain_chain_name() - of the chain, or NULL. hopchain_chain_target() - "HOST:PORT" of the
- * file's "target", or NULL. hopchain_chain_hop_address() - "HOST:PORT" of hop @i, from 1;
- * hopchain_chain_hop_name() - its name, or NULL. All live as long as the chain. */
+ * file's "target", or NULL. hopchain_chain_hop_address() - "HOST:PORT" or "srv:NAME" of hop @i,
+ * from 1; hopchain_chain_hop_name() - its name, or NULL. All live as long as the chain. */
 HOPCHAIN_API const char *hopchain_chain_name(const struct hopchain_chain *chain);
 HOPCHAIN_API const char *hopchain_chain_target(const struct hopchain_chain *chain);
 HOPCHAIN_API const char *hopchain_chain_hop_address(const struct hopchain_chain *chain, size_t i);
 HOPCHAIN_API const char *hopchain_chain_hop_name(const struct hopchain_chain *chain, size_t i);
+/* What can stand at a position of a chain: of a group there are several, else one. */
+struct hopchain_candidate {
+	const char *address; /* "HOST:PORT", or "srv:NAME": SRV records */
+	const char *name;    /* or NULL */
+	const char *type;    /* "hop"; somebody else's proxy: "socks5", "http". Static */
+	unsigned weight;     /* among its group */
+};
+/** hopchain_chain_n_candidates() - of position @i, from 1. hopchain_chain_candidate() - the one @k,
+ * from 1; NULL: there is none; lives as long as the chain. The first one's address and name are
+ * also those of hopchain_chain_hop_address() and _name(). hopchain_chain_strategy() - how one of a
+ * group is chosen, as in the file: "lowest-rtt" …; NULL: there is no group. Static. */
+HOPCHAIN_API size_t hopchain_chain_n_candidates(const struct hopchain_chain *chain, size_t i);
+HOPCHAIN_API const struct hopchain_candidate *hopchain_chain_candidate(
+	const struct hopchain_chain *chain, size_t i, size_t k);
+HOPCHAIN_API const char *hopchain_chain_strategy(const struct hopchain_chain *chain, size_t i);
 HOPCHAIN_API bool hopchain_chain_is_header_only(const struct hopchain_chain *chain);
 /** hopchain_chain_mtu() - largest UDP payload towards @target ("HOST:PORT") that stays unfragmented
  * over a first link of 1,500 bytes: of a flow's first datagrams, and of all later ones. */

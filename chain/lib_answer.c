@@ -24,7 +24,7 @@ void lib_answers_set(struct lib_answers *to, const struct chain_answers *from,
 		const struct chain_answer *a = &from->hops[i];
 		to->list[i] = (struct hopchain_answer){
 			.hop = (unsigned)i + 1,
-			.address = chain->addresses[i],
+			.address = chain->candidates[i][0].address,
 			.at_us = a->at_us,
 			.resolve_us = a->resolve_us,
 			.connect_us = a->connect_us,

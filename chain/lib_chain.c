@@ -1,6 +1,7 @@
 #include "chain/datagram.h"
 #include "chain/lib_report.h"
 #include "chain/lib_state.h"
+#include "chain/select.h"
 #include "config/address.h"
 #include "config/key_file.h"
 #include "config/read_chain.h"
@@ -13,6 +14,43 @@ static char *print_address(const struct addr *addr)
 	return strdup(addr_print(addr, text));
 }
 
+/* What can stand at position @i. */
+static const struct chain_hop *hops_at(const struct chain_spec *spec, size_t i, size_t *ret_n)
+{
+	const struct chain_group *group = spec->groups != NULL ? spec->groups[i] : NULL;
+	*ret_n = group != NULL ? group->n_hops : 1;
+	return group != NULL ? group->hops : &spec->hops[i];
+}
+
+static bool wrap_position(struct hopchain_chain *chain, size_t i)
+{
+	size_t n;
+	bool is_whole = true;
+	const struct chain_hop *hops = hops_at(chain->spec, i, &n);
+	struct hopchain_candidate *to = calloc(n, sizeof *to);
+	chain->candidates[i] = to;
+	for (size_t k = 0; to != NULL && k < n; k++) {
+		char text[ADDR_TEXT_MAX];
+		to[k] = (struct hopchain_candidate){
+			.address = strdup(chain_hop_print(&hops[k], text)),
+			.name = hops[k].name,
+			.type = chain_step_name(hops[k].step),
+			.weight = hops[k].weight != 0 ? hops[k].weight : 1,
+		};
+		is_whole = is_whole && to[k].address != NULL;
+	}
+	return to != NULL && is_whole;
+}
+
+static void unwrap_position(struct hopchain_chain *chain, size_t i)
+{
+	size_t n;
+	(void)hops_at(chain->spec, i, &n);
+	for (size_t k = 0; chain->candidates[i] != NULL && k < n; k++)
+		free((char *)chain->candidates[i][k].address);
+	free(chain->candidates[i]);
+}
+
 /* Takes @spec, also when it fails. */
 static int wrap(struct chain_spec *spec, struct hopchain_chain **ret)
 {
@@ -23,10 +61,8 @@ static int wrap(struct chain_spec *spec, struct hopchain_chain **ret)
 	}
 	chain->spec = spec;
 	bool is_whole = true;
-	for (size_t i = 0; i < spec->n_hops; i++) {
-		chain->addresses[i] = print_address(&spec->hops[i].addr);
-		is_whole = is_whole && chain->addresses[i] != NULL;
-	}
+	for (size_t i = 0; i < spec->n_hops; i++)
+		is_whole = wrap_position(chain, i) && is_whole;
 	if (spec->has_target) {
 		chain->target = print_address(&spec->target);
 		is_whole = is_whole && chain->target != NULL;
@@ -91,7 +127,7 @@ static bool read_hop(
 	char why_address[ADDRESS_WHY_MAX], why_key[KEY_WHY_MAX];
 	if (from->address == NULL)
 		report_add_plain(report, "hop %zu: has no address", i);
-	else if (!address_parse(from->address, ADDRESS_HOP, &to->addr, why_address))
+	else if (!address_parse_hop(from->address, &to->addr, &to->is_srv, why_address))
 		report_add_plain(report, "hop %zu: %s", i, why_address);
 	to->key = read_key(from, why_key);
 	if (to->key == NULL)
@@ -179,8 +215,8 @@ void hopchain_chain_free(struct hopchain_chain *chain)
 {
 	if (chain == NULL)
 		return;
-	for (size_t i = 0; i < CHAIN_HOPS_MAX; i++)
-		free(chain->addresses[i]);
+	for (size_t i = 0; i < chain->spec->n_hops; i++)
+		unwrap_position(chain, i);
 	free(chain->target);
 	chain_spec_free(chain->spec);
 	free(chain);
@@ -203,12 +239,35 @@ const char *hopchain_chain_target(const struct hopchain_chain *chain)
 
 const char *hopchain_chain_hop_address(const struct hopchain_chain *chain, size_t i)
 {
-	return i >= 1 && i <= chain->spec->n_hops ? chain->addresses[i - 1] : NULL;
+	return i >= 1 && i <= chain->spec->n_hops ? chain->candidates[i - 1][0].address : NULL;
 }
 
 const char *hopchain_chain_hop_name(const struct hopchain_chain *chain, size_t i)
 {
 	return i >= 1 && i <= chain->spec->n_hops ? chain->spec->hops[i - 1].name : NULL;
+}
+
+size_t hopchain_chain_n_candidates(const struct hopchain_chain *chain, size_t i)
+{
+	size_t n = 0;
+	if (i >= 1 && i <= chain->spec->n_hops)
+		(void)hops_at(chain->spec, i - 1, &n);
+	return n;
+}
+
+const struct hopchain_candidate *hopchain_chain_candidate(
+	const struct hopchain_chain *chain, size_t i, size_t k)
+{
+	bool is_there = k >= 1 && k <= hopchain_chain_n_candidates(chain, i);
+	return is_there ? &chain->candidates[i - 1][k - 1] : NULL;
+}
+
+const char *hopchain_chain_strategy(const struct hopchain_chain *chain, size_t i)
+{
+	const struct chain_spec *spec = chain->spec;
+	if (i < 1 || i > spec->n_hops || spec->groups == NULL || spec->groups[i - 1] == NULL)
+		return NULL;
+	return chain_strategy_name(spec->groups[i - 1]->strategy);
 }
 
 bool hopchain_chain_is_header_only(const struct hopchain_chain *chain)

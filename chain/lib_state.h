@@ -16,8 +16,9 @@
 
 struct hopchain_chain {
 	struct chain_spec *spec;
-	char *target;                    /* or NULL */
-	char *addresses[CHAIN_HOPS_MAX]; /* of spec->n_hops */
+	char *target;                                          /* or NULL */
+	struct hopchain_candidate *candidates[CHAIN_HOPS_MAX]; /* of spec->n_hops; with owned
+								  addresses */
 };
 
 /** lib_start() - what must be there before anything else; once, from any thread. Return: 0,

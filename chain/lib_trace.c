@@ -185,7 +185,7 @@ static void show_row(struct hopchain_trace *t, size_t i, const struct chain_trac
 	struct hopchain_row *to = &t->shown[i];
 	*to = (struct hopchain_row){
 		.hop = (unsigned)i + 1,
-		.address = is_target ? t->target : chain->addresses[i],
+		.address = is_target ? t->target : chain->candidates[i][0].address,
 		.name = is_target ? NULL : chain->spec->hops[i].name,
 	};
 	if (from->has_address)

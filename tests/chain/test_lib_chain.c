@@ -86,6 +86,54 @@ Test(lib_chain, a_file_becomes_a_chain)
 	tear_down(&f);
 }
 
+Test(lib_chain, candidates_of_a_group_are_told)
+{
+	static const struct {
+		size_t i, k;
+		struct hopchain_candidate wanted;
+	} rows[] = {
+		{ 1, 1, { "p.test:3128", "proxy", "http", 1 } },
+		{ 2, 1, { "a.test:7000", NULL, "hop", 3 } },
+		{ 2, 2, { "srv:_hop._tcp.test", "cloud", "hop", 1 } },
+	};
+	struct files f;
+	struct hopchain_chain *chain;
+	char *report;
+	set_up(&f);
+	write_chain(&f,
+		"{\"hops\":[{\"type\":\"http\",\"name\":\"proxy\",\"addr\":\"p.test:3128\"},"
+		"{\"any\":[{\"addr\":\"a.test:7000\",\"key_file\":\"1.key\",\"weight\":3},"
+		"{\"name\":\"cloud\",\"addr\":\"srv:_hop._tcp.test\",\"key_file\":\"2.key\"}],"
+		"\"strategy\":\"first\"}]}");
+	cr_assert_eq(hopchain_chain_read(f.chain, &chain, &report), 0, "%s", report);
+	cr_expect_eq(hopchain_chain_n_hops(chain), 2);
+	for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+		const struct hopchain_candidate *wanted = &rows[r].wanted,
+						*c = hopchain_chain_candidate(
+							chain, rows[r].i, rows[r].k);
+		cr_assert_not_null(c);
+		cr_expect_str_eq(c->address, wanted->address);
+		cr_expect_eq(c->name == NULL, wanted->name == NULL);
+		cr_expect(c->name == NULL || strcmp(c->name, wanted->name) == 0);
+		cr_expect_str_eq(c->type, wanted->type);
+		cr_expect_eq(c->weight, wanted->weight);
+	}
+	static const size_t n[] = { 0, 1, 2, 0 };
+	for (size_t i = 0; i < 4; i++) {
+		cr_expect_eq(hopchain_chain_n_candidates(chain, i), n[i]);
+		cr_expect_null(hopchain_chain_candidate(chain, i, 0));
+		cr_expect_null(hopchain_chain_candidate(chain, i, n[i] + 1));
+		cr_expect(i == 2 || hopchain_chain_strategy(chain, i) == NULL);
+	}
+	cr_expect_str_eq(hopchain_chain_strategy(chain, 2), "first");
+	cr_expect_str_eq(hopchain_chain_hop_address(chain, 2), "a.test:7000");
+	size_t first, steady;
+	cr_expect_eq(hopchain_chain_mtu(chain, "10.0.0.1:53", &first, &steady), 0);
+	cr_expect_eq(first, 65507, "in a stream");
+	hopchain_chain_free(chain);
+	tear_down(&f);
+}
+
 Test(lib_chain, what_is_wrong_in_a_file_is_the_report_of_chain_check)
 {
 	struct files f;

@@ -135,6 +135,16 @@ class Schemas(Case):
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertIn(f"{name}: ok: ", done.stdout)
 
+    def test_check_tells_what_stands_at_each_step(self):
+        self.assertEqual(self.run_program("chain", "check", "chain.full.json").stdout.splitlines(), [
+            "chain.full.json: ok: 4 hops, target 10.0.0.5:22",
+            "  1: http proxy guest-net (proxy.example.org:3128)",
+            "  2: fra (fra.example.net:7000)",
+            "  3: one of 3, lowest-rtt: ams ([2001:db8::7]:7000) weight 3, cloud (srv:_hop._tcp.example.net), "
+            "socks5 proxy 192.0.2.9:1080",
+            "  4: exit (198.51.100.4:7000)"])
+        self.assertEqual(len(self.run_program("chain", "check", "chain.min.json").stdout.splitlines()), 1)
+
     def check_mutations(self, kind):
         wrong = [(f"{kind}.{size}.json {what}", document) for size in ("min", "full")
                  for what, document in mutations(example(f"{kind}.{size}.json")) if not validator(kind).is_valid(document)]
