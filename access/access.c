@@ -362,21 +362,19 @@ static int make_shared(struct access *access, struct access_options *options)
 int access_run(struct access_options *options, const struct access_hooks *hooks, void *owner,
 	int *ret_listen)
 {
-	static const struct workers_ops ops = {
-		.start = start, .drain = drain, .stop = stop, .finish = finish, .heed = heed
-	};
-	static const struct workers_ops reloading_ops = { .start = start,
+	const struct workers_ops ops = {
+		.start = start,
 		.drain = drain,
 		.stop = stop,
 		.finish = finish,
-		.reload = reload,
-		.heed = heed };
+		.reload = hooks->load != NULL ? reload : NULL,
+		.heed = heed,
+	};
 	struct access access = { .hooks = hooks, .owner = owner, .i_failed = -1 };
 	uint32_t drain_ms = options->drain_ms;
 	int error = make_shared(&access, options);
 	if (error == 0)
-		error = workers_run(access.n_workers, drain_ms,
-			hooks->load != NULL ? &reloading_ops : &ops, &access);
+		error = workers_run(access.n_workers, drain_ms, &ops, &access);
 	if (ret_listen != NULL)
 		*ret_listen = access.i_failed;
 	if (access.current != NULL)

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #define LOG_MODULE "hop"
 #include "common/log.h"
@@ -18,15 +19,23 @@
 
 /* A socket to clients with one of our addresses on it (hop_path.via). */
 struct via {
-	struct udp *socket;
+	struct udp *socket;    /* NULL: it was closed; who came by it hears nothing any more */
 	union addr_sock local; /* AF_UNSPEC: the kernel chooses */
+};
+
+/* To clients. */
+struct client_socket {
+	struct client_socket *prev, *next;
+	struct udp *udp;
+	uint32_t n_flows; /* that came by it */
+	bool is_left;     /* by its listener */
 };
 
 struct hop_datagrams {
 	struct hop_worker *worker;
 	struct hop_flows *flows;
-	struct udp **sockets; /* to clients */
-	size_t n_sockets;
+	struct client_socket *sockets;
+	struct client_socket *receiving; /* while a datagram of it is being looked at */
 	struct via *vias;
 	uint32_t n_vias;
 	struct pool *upstreams;
@@ -41,6 +50,7 @@ struct upstream {
 	struct hop_flow *flow;
 	struct udp *udp;
 	struct udp_target *target; /* while it is being opened */
+	struct client_socket *socket;
 	struct charge charge;
 	struct shaper_set shapers;
 	uint64_t n_over_rate; /* datagrams, dropped */
@@ -148,7 +158,7 @@ static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *ent
 {
 	struct hop_datagrams *d = owner;
 	struct upstream *u;
-	if (d->is_draining)
+	if (d->is_draining || d->receiving->is_left)
 		return STATUS_LIMIT;
 	if (!rate_take(&entry->limits->connects, now_ms(d)))
 		return STATUS_RATE;
@@ -164,6 +174,8 @@ static enum wire_status admit(struct hop_flow *flow, const struct hop_entry *ent
 	u->flow = flow;
 	u->id = ++d->n_flows;
 	u->start_ms = now_ms(d);
+	u->socket = d->receiving;
+	u->socket->n_flows++;
 	hop_flow_set_data(flow, u);
 	return STATUS_OK;
 }
@@ -198,6 +210,25 @@ static void log_end(const struct upstream *u, const char *why)
 		loop_now_ms(w->loop) - u->start_ms, why);
 }
 
+static void close_socket(struct hop_datagrams *d, struct client_socket *socket)
+{
+	for (uint32_t i = 0; i < d->n_vias; i++) {
+		if (socket->udp != NULL && d->vias[i].socket == socket->udp)
+			d->vias[i].socket = NULL;
+	}
+	if (socket->is_left && d->worker->n_left != NULL)
+		atomic_fetch_sub(d->worker->n_left, 1);
+	DL_DELETE(d->sockets, socket);
+	udp_close(socket->udp);
+	free(socket);
+}
+
+static void close_if_unused(struct hop_datagrams *d, struct client_socket *socket)
+{
+	if (socket->is_left && socket->n_flows == 0 && socket != d->receiving)
+		close_socket(d, socket);
+}
+
 static void close_upstream(struct hop_flow *flow, const char *why, void *owner)
 {
 	struct upstream *u = hop_flow_data(flow);
@@ -211,6 +242,8 @@ static void close_upstream(struct hop_flow *flow, const char *why, void *owner)
 	if (u->n_over_rate > 0)
 		LOG_DEBUG("dropped over the rate flow=%u.%" PRIu32 " datagrams=%" PRIu64,
 			u->datagrams->worker->i_worker, u->id, u->n_over_rate);
+	u->socket->n_flows--;
+	close_if_unused(u->datagrams, u->socket);
 	pool_give(u->datagrams->upstreams, u);
 	hop_flow_set_data(flow, NULL);
 }
@@ -229,6 +262,8 @@ static void send_up(struct hop_flow *flow, struct bytes datagram, void *owner)
 static void send_down(const struct hop_path *to, struct bytes head, struct bytes body, void *owner)
 {
 	const struct via *via = &((struct hop_datagrams *)owner)->vias[to->via];
+	if (via->socket == NULL)
+		return;
 	udp_send(via->socket, &to->peer, via->local.any.sa_family != AF_UNSPEC ? &via->local : NULL,
 		head, body);
 }
@@ -245,6 +280,12 @@ static bool find_via(
 				addr_sock_is_equal(&via->local, local)))
 			return true;
 	}
+	for (*ret = 0; *ret < d->n_vias; ++*ret) {
+		if (d->vias[*ret].socket == NULL) {
+			d->vias[*ret] = (struct via){ .socket = socket, .local = *local };
+			return true;
+		}
+	}
 	struct via *vias =
 		d->n_vias < VIAS_MAX ? reallocarray(d->vias, d->n_vias + 1, sizeof *vias) : NULL;
 	if (vias == NULL)
@@ -258,9 +299,14 @@ static void on_client(struct udp *udp, const struct udp_packet *packet, void *ow
 {
 	struct hop_datagrams *d = owner;
 	struct hop_path from = { .peer = *packet->from };
+	struct client_socket *socket;
 	if (!find_via(d, udp, packet->local, &from.via))
 		return;
+	DL_SEARCH_SCALAR(d->sockets, socket, udp, udp);
+	d->receiving = socket;
 	hop_flows_receive(d->flows, &from, packet->data, packet->len, now_ms(d), loop_wall_ms());
+	d->receiving = NULL;
+	close_if_unused(d, socket);
 	keep_ticking(d);
 }
 
@@ -281,6 +327,7 @@ int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret)
 		return ERR_NOMEM;
 	struct hop_flows_options options = {
 		.users = worker->users,
+		.generation = worker->generation,
 		.replay = worker->replay,
 		.ephemeral = worker->ephemeral,
 		.max_flows = worker->options->max_flows,
@@ -301,19 +348,78 @@ int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret)
 	return 0;
 }
 
-int hop_datagrams_listen(struct hop_datagrams *datagrams, const struct addr *at, bool shares_port)
+/* The flows of a socket that was left go on by the one that has its port now: both would get their
+ * datagrams. */
+static void hand_over(struct hop_datagrams *d, struct client_socket *left)
+{
+	struct client_socket *heir;
+	DL_FOREACH (d->sockets, heir) {
+		if (!heir->is_left && udp_port(heir->udp) == udp_port(left->udp))
+			break;
+	}
+	if (heir == NULL)
+		return;
+	for (uint32_t i = 0; i < d->n_vias; i++) {
+		if (d->vias[i].socket == left->udp)
+			d->vias[i].socket = heir->udp;
+	}
+	udp_close(left->udp);
+	left->udp = NULL;
+}
+
+int hop_datagrams_listen(
+	struct hop_datagrams *datagrams, const struct addr *at, bool shares_port, struct udp **ret)
 {
 	struct udp_options options = { .bind = at, .shares_port = shares_port, .is_shared = true };
-	struct udp **sockets =
-		reallocarray(datagrams->sockets, datagrams->n_sockets + 1, sizeof(struct udp *));
-	if (sockets == NULL)
+	struct client_socket *socket = calloc(1, sizeof *socket);
+	if (socket == NULL)
 		return ERR_NOMEM;
-	datagrams->sockets = sockets;
-	int error = udp_open(datagrams->worker->udp, &options, &client_ops, datagrams,
-		&sockets[datagrams->n_sockets]);
-	if (error == 0)
-		datagrams->n_sockets++;
-	return error;
+	int error =
+		udp_open(datagrams->worker->udp, &options, &client_ops, datagrams, &socket->udp);
+	if (error != 0) {
+		free(socket);
+		return error;
+	}
+	DL_APPEND(datagrams->sockets, socket);
+	if (ret != NULL)
+		*ret = socket->udp;
+	return 0;
+}
+
+void hop_datagrams_leave(struct hop_datagrams *datagrams, struct udp *udp)
+{
+	struct client_socket *socket = NULL;
+	if (udp != NULL)
+		DL_SEARCH_SCALAR(datagrams->sockets, socket, udp, udp);
+	if (socket == NULL || socket->is_left)
+		return;
+	socket->is_left = true;
+	if (datagrams->worker->n_left != NULL)
+		atomic_fetch_add(datagrams->worker->n_left, 1);
+	close_if_unused(datagrams, socket);
+}
+
+bool hop_datagrams_share(struct hop_datagrams *datagrams, uint16_t port, bool shares_port)
+{
+	struct client_socket *socket;
+	bool is_any = false;
+	DL_FOREACH (datagrams->sockets, socket) {
+		if (!socket->is_left || socket->udp == NULL || udp_port(socket->udp) != port)
+			continue;
+		udp_share(socket->udp, shares_port);
+		is_any = true;
+	}
+	return is_any;
+}
+
+void hop_datagrams_reload(struct hop_datagrams *datagrams)
+{
+	struct client_socket *socket;
+	hop_flows_use(datagrams->flows, datagrams->worker->users, datagrams->worker->generation);
+	DL_FOREACH (datagrams->sockets, socket) {
+		if (socket->is_left && socket->udp != NULL)
+			hand_over(datagrams, socket);
+	}
 }
 
 void hop_datagrams_drain(struct hop_datagrams *datagrams)
@@ -359,10 +465,9 @@ void hop_datagrams_free(struct hop_datagrams *datagrams)
 	loop_timer_stop(datagrams->worker->loop, &datagrams->tick);
 	log_counters(datagrams);
 	hop_flows_free(datagrams->flows);
-	for (size_t i = 0; i < datagrams->n_sockets; i++)
-		udp_close(datagrams->sockets[i]);
+	while (datagrams->sockets != NULL)
+		close_socket(datagrams, datagrams->sockets);
 	pool_free(datagrams->upstreams);
-	free(datagrams->sockets);
 	free(datagrams->vias);
 	free(datagrams);
 }

@@ -9,9 +9,18 @@
 struct hop_datagrams;
 /** hop_datagrams_new() - borrows @worker, whose udp and ephemeral are there. */
 NODISCARD int hop_datagrams_new(struct hop_worker *worker, struct hop_datagrams **ret);
-/** hop_datagrams_listen() - takes datagrams at @at. Return: 0, or -errno of bind. */
+/** hop_datagrams_listen() - takes datagrams at @at. *ret (ret may be NULL): the socket, for leave.
+ * Return: 0, or -errno of bind. */
 NODISCARD int hop_datagrams_listen(
-	struct hop_datagrams *datagrams, const struct addr *at, bool shares_port);
+	struct hop_datagrams *datagrams, const struct addr *at, bool shares_port, struct udp **ret);
+/** hop_datagrams_leave() - no new flows come by @socket; it is closed once those that came by it
+ * have ended, or as soon as another one listens at its port. NULL ok. */
+void hop_datagrams_leave(struct hop_datagrams *datagrams, struct udp *socket);
+/** hop_datagrams_share() - as listener_share(), of what was left at @port. Return: whether there is
+ * any. */
+bool hop_datagrams_share(struct hop_datagrams *datagrams, uint16_t port, bool shares_port);
+/** hop_datagrams_reload() - worker->generation is another one. */
+void hop_datagrams_reload(struct hop_datagrams *datagrams);
 /** hop_datagrams_drain() - no new flows; those that are quiet for HOP_DATAGRAMS_QUIET_MS end.
  * worker->on_session_end runs when the last one has. */
 #define HOP_DATAGRAMS_QUIET_MS 1000

@@ -40,6 +40,13 @@ void hop_flows_end(struct hop_flows *flows)
 		hop_flow_end((struct hop_flow *)f, "stopped");
 }
 
+void hop_flows_use(
+	struct hop_flows *flows, const struct hop_users *users, struct hop_generation *generation)
+{
+	flows->options.users = users;
+	flows->options.generation = generation;
+}
+
 void hop_flows_free(struct hop_flows *flows)
 {
 	if (flows == NULL)

@@ -10,8 +10,7 @@
 #include "chain/wire_response.h"
 #include "common/flow.h"
 #include "common/replay.h"
-#include "hop/options.h"
-#include "hop/users.h"
+#include "hop/generation.h"
 
 #define HOP_FLOW_IDLE_MS      120000
 #define HOP_FLOW_UNREPLIED_MS 30000
@@ -64,6 +63,7 @@ struct hop_flow_counters {
 
 struct hop_flows_options {
 	const struct hop_users *users;
+	struct hop_generation *generation; /* of @users: flows hold it; or NULL */
 	struct replay *replay;
 	struct wire_ephemeral *ephemeral;
 	uint32_t max_flows;
@@ -72,6 +72,9 @@ struct hop_flows_options {
 };
 NODISCARD int hop_flows_new(
 	const struct hop_flows_options *options, uint64_t now_ms, struct hop_flows **ret);
+/** hop_flows_use() - who may begin flows from now on. */
+void hop_flows_use(
+	struct hop_flows *flows, const struct hop_users *users, struct hop_generation *generation);
 /** hop_flows_free() - ends every flow (close() runs). NULL ok. */
 void hop_flows_free(struct hop_flows *flows);
 void hop_flows_end(struct hop_flows *flows); /* every flow, now */

@@ -23,6 +23,7 @@ struct hop_flow *hop_flow_new(struct hop_flows *flows, const struct hop_entry *e
 		return NULL;
 	f->flows = flows;
 	f->entry = entry;
+	f->generation = hop_generation_hold(flows->options.generation);
 	return f;
 }
 
@@ -53,6 +54,7 @@ void hop_flow_end(struct hop_flow *flow, const char *why)
 	hop_held_free(flow->late);
 	flow_name_remove(flow->flows->table, &flow->name);
 	flow_remove(flow->flows->table, &flow->flow);
+	hop_generation_release(flow->generation);
 	pool_give(flow->flows->flow_pool, flow);
 }
 

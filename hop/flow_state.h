@@ -113,6 +113,7 @@ struct hop_flow {
 	struct flow flow;      /* first */
 	struct flow_name name; /* FLOW_BY_CLIENT; not of one that only answers */
 	struct hop_flows *flows;
+	struct hop_generation *generation; /* of @entry; held; or NULL */
 	const struct hop_entry *entry;
 	void *data; /* the owner's */
 	struct hop_epoch *valid, *old, *pending;

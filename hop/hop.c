@@ -1,45 +1,44 @@
 #include "hop/hop.h"
 
-#include "common/listener.h"
-#include "common/place.h"
 #include "common/workers.h"
-#include "hop/datagram.h"
-#include "hop/options.h"
-#include "hop/session.h"
+#include "hop/doors.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define LOG_MODULE "hop"
 #include "common/log.h"
 
-#define PORT_TRIES 16 /* for a port that is free for streams and datagrams */
+#define NONE SIZE_MAX /* no listener */
 
 /* What all workers share. */
 struct hop {
-	const struct hop_options *options;
-	struct hop_users *users;
+	const struct hop_hooks *hooks;
+	void *owner;
+	unsigned n_workers;
+	struct hop_generation *current; /* worker 0's, once it runs */
+	struct reload *reload;
 	struct replay *replay;
 	struct local_addresses *local;
 	struct quota connections;
 	struct source_quota *sources;
 	struct shaper *shaper; /* of all users */
 	struct rate handshakes;
-	struct addr *listen;   /* options->listen with the ports the kernel chose */
-	struct place **places; /* of listeners that are no ports; else NULL */
-	uint16_t *ports;
+	struct server *first; /* worker 0 */
 	_Atomic unsigned n_ready;
-	_Atomic int i_failed; /* listener that could not be opened, or -1 */
-	hop_ready_fn *on_ready;
-	void *owner;
+	_Atomic unsigned n_left; /* sockets that have flows, but no listener */
+	_Atomic int i_failed;    /* listener that could not be opened, or -1 */
 };
 
 /* One worker: what its sessions share, and its listeners. */
 struct server {
 	struct hop_worker worker; /* first: sessions lead back here */
 	struct hop *hop;
-	struct listener **listeners;
+	struct hop_generation *next; /* prepared; held */
+	struct hop_doors *doors;
 	struct hop_datagrams *datagrams;
 	bool is_watching;
 };
@@ -62,76 +61,195 @@ static void on_drain_empty(void *owner)
 	end_if_drained(owner);
 }
 
-static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+/* ---- Each worker: one configuration after the other ---- */
+
+static void use(struct hop_worker *w, struct hop_generation *generation)
 {
-	struct server *server = owner;
-	hop_session_start(&server->worker, stream, peer);
+	w->generation = generation;
+	w->options = &generation->options;
+	w->users = generation->users;
 }
 
-static void close_listeners(struct server *server)
+static int prepare_doors(struct server *server, struct hop_generation *generation, size_t *ret_i)
 {
-	for (size_t i = 0; server->listeners != NULL && i < server->hop->options->n_listen; i++) {
-		listener_close(server->listeners[i]);
-		server->listeners[i] = NULL;
-		place_leave(server->hop->places[i]);
-	}
+	server->next = hop_generation_hold(generation);
+	return hop_doors_prepare(server->doors, generation, ret_i);
 }
 
-/* The first socket that listens of those that were passed under one name. */
-static int open_place(struct server *server, size_t i)
+static void commit(void *worker)
 {
-	int fd = place_fd(server->hop->places[i], SOCK_STREAM, 0);
-	return fd < 0 ? -ENOENT
-		      : listener_open_fd(
-				server->worker.loop, fd, on_accept, server, &server->listeners[i]);
+	struct server *server = worker;
+	struct hop_generation *old = server->worker.generation;
+	use(&server->worker, server->next);
+	server->next = NULL;
+	if (server->worker.is_draining) /* it began in between */
+		hop_doors_close(server->doors);
+	else
+		hop_doors_commit(server->doors);
+	hop_datagrams_reload(server->datagrams);
+	hop_generation_release(old);
 }
 
-/* Datagrams are taken at the port of the streams. A port that the kernel chose may be another
- * program's for datagrams: then both try the next one. */
-static int open_listener(struct server *server, size_t i)
+static void cancel(void *worker)
 {
-	struct hop *hop = server->hop;
-	bool shares_port = hop->options->n_workers > 1;
-	bool is_chosen = hop->listen[i].port == 0;
+	struct server *server = worker;
+	hop_doors_cancel(server->doors);
+	hop_generation_release(server->next);
+	server->next = NULL;
+}
+
+/* ---- Reload ---- */
+
+static int prepare(void *worker, void *next, struct reload_report *report)
+{
+	struct server *server = worker;
+	struct hop_generation *generation = next;
+	char text[ADDR_TEXT_MAX];
+	size_t i = NONE;
 	int error = 0;
-	if (hop->places[i] != NULL)
-		return open_place(server, i);
-	for (int n_tries = 0; n_tries < PORT_TRIES; n_tries++) {
-		struct addr at = hop->listen[i];
-		error = listener_open(server->worker.loop, &at, shares_port, on_accept, server,
-			&server->listeners[i]);
-		if (error != 0 || !hop->options->listen[i].takes_udp)
-			return error;
-		at.port = listener_port(server->listeners[i]);
-		error = hop_datagrams_listen(server->datagrams, &at, shares_port);
-		if (error != -EADDRINUSE || !is_chosen)
-			return error;
-		listener_close(server->listeners[i]);
-		server->listeners[i] = NULL;
-	}
+	if (server->worker.i_worker == 0)
+		error = hop_generation_open(generation, server->hop->current,
+			atomic_load(&server->hop->n_left) > 0, &i);
+	if (error == 0)
+		error = prepare_doors(server, generation, &i);
+	if (error != 0 && i != NONE)
+		reload_report_fail(report, "cannot listen on %s: %s",
+			addr_print(&generation->options.listen[i].addr, text), err_text(error));
+	else if (error != 0)
+		reload_report_fail(report, "%s", err_text(error));
 	return error;
 }
 
-static int open_listeners(struct server *server)
+static bool is_text_equal(const char *a, const char *b)
 {
-	struct hop *hop = server->hop;
-	for (size_t i = 0; i < hop->options->n_listen; i++) {
-		int error = open_listener(server, i);
-		if (error != 0) {
-			hop->i_failed = (int)i;
-			return error;
-		}
-		if (server->worker.i_worker == 0)
-			hop->ports[i] = listener_port(server->listeners[i]);
-	}
-	return 0;
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* The last worker to listen tells the owner; worker 0's ports are set by then. */
+/* What a running hop does not change. */
+static void keep_old(
+	const struct hop_options *old, struct hop_options *new, struct reload_report *report)
+{
+	const struct {
+		bool is_same;
+		const char *name;
+	} kept[] = {
+		{ new->n_workers == old->n_workers, "workers" },
+		{ new->drain_ms == old->drain_ms, "drain" },
+		{ is_text_equal(new->dns_servers, old->dns_servers), "dns" },
+		{ is_text_equal(new->replay_file, old->replay_file) &&
+				new->replay_quota == old->replay_quota &&new->is_replay_strict ==
+					old->is_replay_strict,
+			"replay" },
+		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "ephemeral_window" },
+		{ new->max_flows == old->max_flows, "flows" },
+	};
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+		if (!kept[i].is_same)
+			reload_report_warn(
+				report, "\"%s\" takes effect after a restart", kept[i].name);
+	}
+	new->n_workers = old->n_workers;
+	new->drain_ms = old->drain_ms;
+	new->passed = old->passed;
+}
+
+static void *load(void *owner, struct reload_report *report)
+{
+	struct hop *hop = owner;
+	struct hop_options options = { 0 };
+	struct hop_generation *next;
+	if (!hop->hooks->load(hop->owner, &options, report))
+		return NULL;
+	keep_old(&hop->current->options, &options, report);
+	int error = hop_generation_new(&options, hop->current, &next);
+	if (error == 0)
+		return next;
+	hop_options_deinit(&options);
+	reload_report_fail(report, "%s", err_text(error));
+	return NULL;
+}
+
+static void apply(struct hop *hop)
+{
+	const struct hop_options *o = &hop->current->options;
+	quota_set_limit(&hop->connections, o->max_connections);
+	source_quota_set_limit(hop->sources, o->max_connections_per_source);
+	rate_set(&hop->handshakes, o->max_handshakes_per_second);
+	if (shaper_rate(hop->shaper) != o->rate)
+		shaper_set_rate(hop->shaper, o->rate);
+	hop_users_apply(hop->current->users);
+}
+
+static void get_ports(const struct hop *hop, uint16_t *ports)
+{
+	for (size_t i = 0; i < hop->current->options.n_listen; i++)
+		ports[i] = hop_doors_port(hop->first->doors, hop->current->sites[i]);
+}
+
+static void tell_reloaded(struct hop *hop, const struct hop_generation *before)
+{
+	const struct hop_generation *g = hop->current;
+	size_t n = g->options.n_listen;
+	uint16_t *ports = calloc(n, sizeof *ports);
+	bool *is_new = calloc(n, sizeof *is_new);
+	for (size_t i = 0; is_new != NULL && i < n; i++) {
+		is_new[i] = true;
+		for (size_t k = 0; k < before->options.n_listen; k++)
+			is_new[i] = is_new[i] && g->sites[i] != before->sites[k];
+	}
+	if (ports != NULL && is_new != NULL) {
+		get_ports(hop, ports);
+		hop->hooks->on_reloaded(&g->options, ports, is_new, hop->owner);
+	}
+	free(ports);
+	free(is_new);
+}
+
+static void end(void *owner, void *next, struct reload_report *report)
+{
+	struct hop *hop = owner;
+	struct hop_generation *before = hop->current, *now = next;
+	if (!report->is_done) {
+		hop_generation_release(now);
+		reload_report_log(report);
+		return;
+	}
+	struct hop_users_changes users = hop_users_changes(now->users, before->users);
+	hop->current = now;
+	apply(hop);
+	if (asprintf(&report->summary, "listeners=+%zu,-%zu,=%zu users=+%zu,-%zu,=%zu rekeyed=%zu",
+		    now->n_listen_new, now->n_listen_gone, now->n_listen_same, users.n_new,
+		    users.n_gone, users.n_same, users.n_rekeyed) < 0)
+		report->summary = NULL;
+	reload_report_log(report);
+	tell_reloaded(hop, before);
+	hop_generation_release(before);
+}
+
+static void reload(void *worker)
+{
+	struct server *server = worker;
+	if (reload_start(server->hop->reload, NULL, NULL, NULL) != 0)
+		LOG_ERROR("cannot reload error=%s", err_name(ERR_NOMEM));
+}
+
+static void heed(void *worker)
+{
+	struct server *server = worker;
+	reload_heed(server->hop->reload, server->worker.i_worker);
+}
+
+/* ---- Start and end ---- */
+
 static void tell_ready(struct hop *hop)
 {
-	if (++hop->n_ready == hop->options->n_workers)
-		hop->on_ready(hop->ports, (unsigned)hop->options->n_listen, hop->owner);
+	const struct hop_options *o = &hop->current->options;
+	uint16_t *ports = calloc(o->n_listen, sizeof *ports);
+	if (ports == NULL)
+		return;
+	get_ports(hop, ports);
+	hop->hooks->on_ready(o, ports, hop->owner);
+	free(ports);
 }
 
 static int make_worker(struct server *server, struct loop *loop, unsigned i_worker)
@@ -141,30 +259,32 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 	uint8_t secret[16];
 	*w = (struct hop_worker){
 		.loop = loop,
-		.options = hop->options,
-		.users = hop->users,
 		.replay = hop->replay,
 		.local = hop->local,
 		.connections = &hop->connections,
 		.sources = hop->sources,
 		.shaper = hop->shaper,
 		.handshakes = &hop->handshakes,
+		.n_left = &hop->n_left,
 		.i_worker = i_worker,
 		.on_session_end = on_session_end,
 	};
-	hop_users_secret(hop->users, secret);
-	int error = resolver_new(loop, hop->options->dns_servers, &w->resolver);
+	use(w, hop_generation_hold(hop->current));
+	hop_users_secret(w->users, secret);
+	int error = resolver_new(loop, w->options->dns_servers, &w->resolver);
 	if (error == 0)
 		error = relay_group_new(loop, &w->relays);
 	if (error == 0)
 		error = drain_new(
 			loop, drain_limits_derive(secret), on_drain_empty, server, &w->drain);
 	if (error == 0)
-		error = wire_ephemeral_new(hop->options->ephemeral_window_ms, &w->ephemeral);
+		error = wire_ephemeral_new(w->options->ephemeral_window_ms, &w->ephemeral);
 	if (error == 0)
 		error = udp_io_new(loop, &w->udp);
 	if (error == 0)
 		error = hop_datagrams_new(w, &server->datagrams);
+	if (error == 0)
+		error = hop_doors_new(w, server->datagrams, &server->doors);
 	if (error == 0 && i_worker == 0)
 		error = local_addresses_watch(hop->local, loop);
 	server->is_watching = error == 0 && i_worker == 0;
@@ -175,7 +295,7 @@ static void finish(void *worker)
 {
 	struct server *server = worker;
 	struct hop_worker *w = &server->worker;
-	close_listeners(server);
+	hop_doors_free(server->doors);
 	if (server->is_watching)
 		local_addresses_unwatch(server->hop->local);
 	hop_datagrams_free(server->datagrams);
@@ -184,8 +304,20 @@ static void finish(void *worker)
 	drain_free(w->drain);
 	relay_group_free(w->relays);
 	resolver_free(w->resolver);
-	free(server->listeners);
+	hop_generation_release(server->next);
+	hop_generation_release(w->generation);
 	free(server);
+}
+
+static int listen_first(struct server *server)
+{
+	size_t i = NONE;
+	int error = hop_doors_prepare(server->doors, server->hop->current, &i);
+	if (error == 0)
+		hop_doors_commit(server->doors);
+	else if (i != NONE)
+		server->hop->i_failed = (int)i;
+	return error;
 }
 
 static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_worker)
@@ -195,20 +327,19 @@ static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_w
 	if (server == NULL)
 		return ERR_NOMEM;
 	server->hop = hop;
-	server->listeners = calloc(hop->options->n_listen, sizeof(struct listener *));
-	int error = server->listeners == NULL ? ERR_NOMEM : make_worker(server, loop, i_worker);
+	int error = make_worker(server, loop, i_worker);
 	if (error == 0)
-		error = open_listeners(server);
-	if (error != 0 && server->worker.loop == NULL) {
-		free(server); /* nothing was made */
-		return error;
-	}
+		error = listen_first(server);
 	if (error != 0) {
 		finish(server);
 		return error;
 	}
+	if (i_worker == 0)
+		hop->first = server;
+	reload_join(hop->reload, i_worker, loop, server);
 	*ret_worker = server;
-	tell_ready(hop);
+	if (++hop->n_ready == hop->n_workers)
+		tell_ready(hop);
 	return 0;
 }
 
@@ -216,7 +347,9 @@ static void drain(void *worker)
 {
 	struct server *server = worker;
 	server->worker.is_draining = true;
-	close_listeners(server);
+	if (server->worker.i_worker == 0)
+		reload_stop(server->hop->reload);
+	hop_doors_close(server->doors);
 	drain_stop_silent(server->worker.drain);
 	hop_sessions_drain(&server->worker);
 	hop_datagrams_drain(server->datagrams);
@@ -227,7 +360,9 @@ static void stop(void *worker)
 {
 	struct server *server = worker;
 	server->worker.is_draining = true;
-	close_listeners(server);
+	if (server->worker.i_worker == 0)
+		reload_stop(server->hop->reload);
+	hop_doors_close(server->doors);
 	drain_stop(server->worker.drain);
 	hop_sessions_stop(&server->worker);
 	hop_datagrams_stop(server->datagrams);
@@ -253,7 +388,7 @@ static const char *state_text(enum replay_state state)
  * accepting begins late enough that no client whose clock is right meets silence. */
 static int open_replay(struct hop *hop)
 {
-	const struct hop_options *o = hop->options;
+	const struct hop_options *o = &hop->current->options;
 	struct replay_options options = {
 		.path = o->replay_file,
 		.quota = o->replay_quota,
@@ -280,51 +415,26 @@ static int open_replay(struct hop *hop)
 	return 0;
 }
 
-static int claim(struct hop *hop, size_t i)
+static int make_shared(struct hop *hop, struct hop_options *o)
 {
-	const struct hop_listener *l = &hop->options->listen[i];
-	if (!addr_is_port(&l->addr))
-		return place_open(&l->addr, l->mode != 0 ? l->mode : PLACE_MODE,
-			hop->options->passed, &hop->places[i]);
-	if (hop->options->n_workers <= 1)
-		return 0;
-	int error = listener_claim(&hop->listen[i]);
-	if (error == 0 && l->takes_udp)
-		error = udp_claim(&hop->listen[i]);
-	return error;
-}
-
-static int claim_ports(struct hop *hop)
-{
-	for (size_t i = 0; i < hop->options->n_listen; i++) {
-		int error = claim(hop, i);
-		if (error != 0) {
-			hop->i_failed = (int)i;
-			return error;
-		}
-	}
-	return 0;
-}
-
-static int make_shared(struct hop *hop)
-{
-	const struct hop_options *o = hop->options;
-	hop->listen = calloc(o->n_listen, sizeof *hop->listen);
-	hop->ports = calloc(o->n_listen, sizeof *hop->ports);
-	hop->places = calloc(o->n_listen, sizeof(struct place *));
-	if (hop->listen == NULL || hop->ports == NULL || hop->places == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < o->n_listen; i++)
-		hop->listen[i] = o->listen[i].addr;
+	static const struct reload_ops ops = {
+		.load = load, .prepare = prepare, .commit = commit, .cancel = cancel, .end = end
+	};
+	size_t i = NONE;
+	hop->n_workers = o->n_workers;
 	quota_init(&hop->connections, o->max_connections);
 	rate_init(&hop->handshakes, o->max_handshakes_per_second);
-	int error = claim_ports(hop);
-	if (error == 0)
-		error = hop_users_new(o, &hop->users);
-	if (error == 0)
-		error = source_quota_new(o->max_connections_per_source, &hop->sources);
+	int error = source_quota_new(o->max_connections_per_source, &hop->sources);
 	if (error == 0)
 		error = shaper_new(o->rate, &hop->shaper);
+	if (error == 0)
+		error = reload_new(hop->n_workers, &ops, hop, &hop->reload);
+	if (error == 0)
+		error = hop_generation_new(o, NULL, &hop->current);
+	if (error == 0)
+		error = hop_generation_open(hop->current, NULL, false, &i);
+	if (i != NONE)
+		hop->i_failed = (int)i;
 	if (error == 0)
 		error = local_addresses_new(&hop->local);
 	if (error == 0)
@@ -332,28 +442,31 @@ static int make_shared(struct hop *hop)
 	return error;
 }
 
-int hop_run(const struct hop_options *options, hop_ready_fn *on_ready, void *owner, int *ret_listen)
+int hop_run(
+	struct hop_options *options, const struct hop_hooks *hooks, void *owner, int *ret_listen)
 {
-	static const struct workers_ops ops = {
-		.start = start, .drain = drain, .stop = stop, .finish = finish
+	const struct workers_ops ops = {
+		.start = start,
+		.drain = drain,
+		.stop = stop,
+		.finish = finish,
+		.reload = hooks->load != NULL ? reload : NULL,
+		.heed = heed,
 	};
-	struct hop hop = {
-		.options = options, .i_failed = -1, .on_ready = on_ready, .owner = owner
-	};
-	int error = make_shared(&hop);
+	struct hop hop = { .hooks = hooks, .owner = owner, .i_failed = -1 };
+	uint32_t drain_ms = options->drain_ms;
+	int error = make_shared(&hop, options);
 	if (error == 0)
-		error = workers_run(options->n_workers, options->drain_ms, &ops, &hop);
+		error = workers_run(hop.n_workers, drain_ms, &ops, &hop);
 	if (ret_listen != NULL)
 		*ret_listen = hop.i_failed;
 	replay_close(hop.replay);
 	local_addresses_free(hop.local);
+	if (hop.current != NULL)
+		hop_generation_return(hop.current, options);
+	reload_free(hop.reload);
+	hop_generation_release(hop.current);
 	source_quota_free(hop.sources);
 	shaper_release(hop.shaper);
-	hop_users_free(hop.users);
-	for (size_t i = 0; hop.places != NULL && i < options->n_listen; i++)
-		place_free(hop.places[i]);
-	free(hop.places);
-	free(hop.listen);
-	free(hop.ports);
 	return error;
 }

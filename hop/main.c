@@ -207,27 +207,81 @@ static enum cli_exit configure(const struct flags *flags, struct hop_options *o,
 	return apply_flags(flags, o, log, report);
 }
 
-static void on_ready(const uint16_t *ports, unsigned n_ports, void *owner)
+static void log_listening(const struct hop_options *o, size_t i, uint16_t port)
 {
-	const struct hop_options *o = owner;
 	char text[ADDR_TEXT_MAX];
-	for (unsigned i = 0; i < n_ports; i++) {
-		struct addr addr = o->listen[i].addr;
-		addr.port = ports[i];
-		LOG_NOTICE("listening addr=%s users=%zu workers=%u", address_print(&addr, text),
-			o->n_users, o->n_workers);
+	struct addr addr = o->listen[i].addr;
+	addr.port = port;
+	LOG_NOTICE("listening addr=%s users=%zu workers=%u", address_print(&addr, text), o->n_users,
+		o->n_workers);
+}
+
+static void on_ready(const struct hop_options *o, const uint16_t *ports, void *owner)
+{
+	(void)owner;
+	for (size_t i = 0; i < o->n_listen; i++)
+		log_listening(o, i, ports[i]);
+}
+
+/* ---- Reload ---- */
+
+struct running {
+	const struct flags *flags;
+	const struct systemd_sockets *passed;
+	struct daemon_reload log;
+};
+
+static bool load(void *owner, struct hop_options *ret, struct reload_report *to)
+{
+	struct running *running = owner;
+	struct hop_options o = HOP_OPTIONS_DEFAULT;
+	const char *config = running->flags->daemon.config;
+	struct report *report = report_new("hop");
+	char *path = NULL;
+	if (report == NULL)
+		return daemon_reload_tell(NULL, NULL, to);
+	running->log.next = (struct log_options)LOG_OPTIONS_DEFAULT;
+	o.passed = running->passed;
+	enum cli_exit result =
+		config != NULL && strcmp(config, "-") == 0
+			? daemon_reload_stdin(report)
+			: configure(running->flags, &o, &running->log.next, report, &path);
+	bool is_good = result == CLI_OK;
+	if (is_good) {
+		*ret = o;
+		daemon_reload_compare(&running->log, to);
+	} else {
+		hop_options_deinit(&o);
+		daemon_reload_tell(report, path, to);
+	}
+	report_free(report);
+	free(path);
+	return is_good;
+}
+
+static void on_reloaded(
+	const struct hop_options *o, const uint16_t *ports, const bool *is_new, void *owner)
+{
+	struct running *running = owner;
+	daemon_reload_use(&running->log);
+	for (size_t i = 0; i < o->n_listen; i++) {
+		if (is_new[i])
+			log_listening(o, i, ports[i]);
 	}
 }
 
-static enum cli_exit serve(struct hop_options *o, const struct log_options *log, const char *path)
+static enum cli_exit serve(struct hop_options *o, struct running *running, const char *path)
 {
+	static const struct hop_hooks hooks = {
+		.on_ready = on_ready, .load = load, .on_reloaded = on_reloaded
+	};
 	char quoted[256];
 	int i_failed = -1;
-	if (!daemon_start_log("hop", log))
+	if (!daemon_start_log("hop", &running->log.now))
 		return CLI_FAILED;
 	LOG_NOTICE("configuration file=%s",
 		path != NULL ? log_quote(path, quoted, sizeof quoted) : "none");
-	int error = hop_run(o, on_ready, o, &i_failed);
+	int error = hop_run(o, &hooks, running, &i_failed);
 	log_stop();
 	if (error == 0)
 		return CLI_OK;
@@ -239,10 +293,10 @@ static enum cli_exit serve(struct hop_options *o, const struct log_options *log,
 	return CLI_FAILED;
 }
 
-static enum cli_exit run(const struct flags *flags)
+static enum cli_exit run(struct flags *flags)
 {
 	struct hop_options o = HOP_OPTIONS_DEFAULT;
-	struct log_options log = LOG_OPTIONS_DEFAULT;
+	struct running running = { .flags = flags, .log.now = LOG_OPTIONS_DEFAULT };
 	char *path = NULL;
 	if (!daemon_start("hop"))
 		return CLI_FAILED;
@@ -252,12 +306,14 @@ static enum cli_exit run(const struct flags *flags)
 		report_free(report);
 		return CLI_FAILED;
 	}
-	o.passed = passed;
-	enum cli_exit result = configure(flags, &o, &log, report, &path);
+	o.passed = running.passed = passed;
+	enum cli_exit result = configure(flags, &o, &running.log.now, report, &path);
 	report_print(report, stderr);
 	report_free(report);
+	if (path != NULL)
+		flags->daemon.config = path; /* the same one at each reload */
 	if (result == CLI_OK)
-		result = serve(&o, &log, path);
+		result = serve(&o, &running, path);
 	hop_options_deinit(&o);
 	systemd_free(passed);
 	free(path);

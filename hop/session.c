@@ -44,6 +44,8 @@ static const struct {
 struct opening {
 	struct hop_session *session;
 	struct hop_header header;
+	const struct hop_users *users;     /* among whom the header is looked up */
+	struct hop_generation *generation; /* of these; held */
 	struct timer deadline;
 	uint64_t start_ms; /* accept, or end of the last good header: N and T of 2.11 count from
 			      here */
@@ -58,11 +60,12 @@ struct hop_session {
 	struct hop_session *prev, *next;
 	struct hop_worker *worker;
 	struct stream *client;
-	struct opening *opening;       /* NULL from RELAY on */
-	struct relay *relay;           /* only in RELAY; NULL for datagrams */
-	struct udp_stream *udp;        /* the same for command UDP */
-	const struct hop_entry *entry; /* once known */
-	char *target;                  /* for the log; NULL until known */
+	struct opening *opening;           /* NULL from RELAY on */
+	struct relay *relay;               /* only in RELAY; NULL for datagrams */
+	struct udp_stream *udp;            /* the same for command UDP */
+	const struct hop_entry *entry;     /* once known */
+	struct hop_generation *generation; /* of @entry; held */
+	char *target;                      /* for the log; NULL until known */
 	struct charge connection, user_connection, lookup;
 	struct source_charge source;
 	uint64_t start_ms;
@@ -82,6 +85,12 @@ static void enter(struct hop_session *s, enum state next)
 	s->state = (uint8_t)next;
 }
 
+/* Those of the user, who may be of a configuration that was replaced meanwhile. */
+static const struct hop_options *options_of(const struct hop_session *s)
+{
+	return s->generation != NULL ? &s->generation->options : s->worker->options;
+}
+
 static void free_opening(struct hop_session *s)
 {
 	struct opening *o = s->opening;
@@ -94,6 +103,7 @@ static void free_opening(struct hop_session *s)
 		udp_stream_cancel(o->udp);
 	wire_pair_release(o->pair);
 	hop_header_deinit(&o->header);
+	hop_generation_release(o->generation);
 	seal_wipe(o->ss, sizeof o->ss);
 	free(o);
 	s->opening = NULL;
@@ -121,6 +131,7 @@ static void finish(struct hop_session *s)
 	charge_return(&s->lookup);
 	source_charge_return(&s->source);
 	DL_DELETE(worker->sessions, s);
+	hop_generation_release(s->generation);
 	free(s->target);
 	free(s);
 	worker->on_session_end(worker);
@@ -278,8 +289,8 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	hop_user_shapers(s->entry->limits, s->worker->shaper, &options.shapers);
 	enter(s, STATE_RELAY);
 	free_opening(s);
-	int error = relay_new(
-		s->worker->relays, s->client, next, &options, on_relayed, s, &s->relay);
+	int error =
+		relay_new(s->worker->relays, s->client, next, &options, on_relayed, s, &s->relay);
 	shaper_set_release(&options.shapers);
 	if (error != 0) {
 		stream_drop(next);
@@ -393,7 +404,7 @@ static int dial(struct hop_session *s)
 		.speaks_first = !is_addressed_last(r),
 	};
 	o->check = (struct target_check){
-		.options = s->worker->options,
+		.options = options_of(s),
 		.local = s->worker->local,
 		.user = s->entry->user,
 		.to = &r->to,
@@ -538,10 +549,6 @@ static void on_request(struct hop_session *s)
 		refuse(s, STATUS_DENIED_CMD, 0);
 		return;
 	}
-	/* A kept connection holds its charge between its headers: it is the same user's, or
-	 * another's as well. */
-	if (s->user_connection.quota != &limits->connections)
-		charge_return(&s->user_connection);
 	if (s->user_connection.quota == NULL &&
 		!charge_take(&s->user_connection, &limits->connections)) {
 		refuse(s, STATUS_LIMIT, 0);
@@ -555,12 +562,35 @@ static void on_request(struct hop_session *s)
 		serve(s);
 }
 
+/* A header is looked up among the users of the moment in which it begins. */
+static void begin_header(struct hop_session *s)
+{
+	struct opening *o = s->opening;
+	hop_generation_release(o->generation);
+	o->generation = hop_generation_hold(s->worker->generation);
+	o->users = s->worker->users;
+}
+
+/* Who sent the header is the user from now on. A kept connection holds its charge between its
+ * headers: it is the same user's, or another's. */
+static void take_entry(struct hop_session *s)
+{
+	const struct hop_entry *entry = s->opening->header.entry;
+	if (s->user_connection.quota != &entry->limits->connections)
+		charge_return(&s->user_connection);
+	s->entry = entry;
+	hop_generation_release(s->generation);
+	s->generation = hop_generation_hold(s->opening->generation);
+}
+
 static void on_header_bytes(struct hop_session *s, struct bytes data)
 {
 	struct hop_worker *w = s->worker;
 	struct hop_header *h = &s->opening->header;
-	struct hop_header_context context = { .users = w->users, .replay = w->replay };
 	bool is_first = h->n_in == 0;
+	if (is_first)
+		begin_header(s);
+	struct hop_header_context context = { .users = s->opening->users, .replay = w->replay };
 	enum hop_header_step step =
 		hop_header_feed(h, &context, data, loop_wall_ms(), loop_now_ms(w->loop));
 	switch (step) {
@@ -573,11 +603,11 @@ static void on_header_bytes(struct hop_session *s, struct bytes data)
 			stream_read_limit(s->client, hop_header_wants(h));
 		return;
 	case HOP_HEADER_OK:
-		s->entry = h->entry;
+		take_entry(s);
 		on_request(s);
 		return;
 	case HOP_HEADER_REFUSED:
-		s->entry = h->entry;
+		take_entry(s);
 		refuse(s, h->status, h->detail);
 		return;
 	case HOP_HEADER_SILENT:

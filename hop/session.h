@@ -24,14 +24,15 @@
 #include "common/replay.h"
 #include "common/resolve.h"
 #include "common/udp.h"
-#include "hop/options.h"
-#include "hop/users.h"
+#include "hop/generation.h"
 
 struct hop_session;
 
 /* What the sessions of one worker share. Owned by hop.c. */
 struct hop_worker {
 	struct loop *loop;
+	struct hop_generation
+		*generation; /* what the two following are of; NULL: it never changes */
 	const struct hop_options *options;
 	/* shared by all workers */
 	const struct hop_users *users;
@@ -41,6 +42,7 @@ struct hop_worker {
 	struct source_quota *sources;
 	struct shaper *shaper; /* of all users; its rate may be 0. NULL: none */
 	struct rate *handshakes;
+	_Atomic unsigned *n_left; /* sockets without a listener that have flows; or NULL */
 	/* this worker's own */
 	struct resolver *resolver;
 	struct udp_io *udp; /* sockets towards targets and next hops */

@@ -10,6 +10,7 @@
 
 struct udp_target {
 	const struct hop_worker *worker;
+	struct hop_generation *generation; /* of the policy that is asked; held */
 	struct addr to;
 	uint64_t timeout_ms;
 	struct target_check check;
@@ -22,6 +23,12 @@ struct udp_target {
 	udp_target_fn *fn; /* NULL = cancelled, the queued task only frees */
 	void *owner;
 };
+
+static void free_target(struct udp_target *t)
+{
+	hop_generation_release(t->generation);
+	free(t);
+}
 
 static uint32_t since_us(uint64_t at_us)
 {
@@ -46,7 +53,7 @@ static void report(struct udp_target *t, uint8_t status, uint8_t detail, struct 
 	};
 	udp_target_fn *fn = t->fn;
 	void *owner = t->owner;
-	free(t);
+	free_target(t);
 	fn(&result, owner);
 }
 
@@ -126,7 +133,7 @@ static void on_begin(struct task *task)
 		(struct udp_target *)((char *)task - offsetof(struct udp_target, begin));
 	union addr_sock literal;
 	if (t->fn == NULL) {
-		free(t);
+		free_target(t);
 		return;
 	}
 	if (!target_check_name(&t->check)) {
@@ -152,6 +159,7 @@ int udp_target_open(const struct hop_worker *worker, const struct hop_user *user
 	if (t == NULL)
 		return ERR_NOMEM;
 	t->worker = worker;
+	t->generation = hop_generation_hold(worker->generation);
 	t->to = *to;
 	t->timeout_ms = timeout_ms;
 	t->check = (struct target_check){
@@ -172,5 +180,5 @@ void udp_target_cancel(struct udp_target *target)
 		resolve_cancel(target->query);
 	target->fn = NULL;
 	if (!target->begin.is_queued)
-		free(target);
+		free_target(target);
 }

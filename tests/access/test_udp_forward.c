@@ -119,7 +119,7 @@ static uint16_t set_up_hop(struct world *w, const char *allowed)
 	cr_assert_eq(hop_datagrams_new(&w->hop, &w->datagrams), 0);
 	cr_assert_eq(addr_parse_listen("127.0.0.1:0", &at), ADDR_OK);
 	cr_assert_eq(udp_claim(&at), 0);
-	cr_assert_eq(hop_datagrams_listen(w->datagrams, &at, false), 0);
+	cr_assert_eq(hop_datagrams_listen(w->datagrams, &at, false, NULL), 0);
 	return at.port;
 }
 

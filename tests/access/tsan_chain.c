@@ -74,6 +74,11 @@ static void on_access_ready(
 	on_ready(ports, (unsigned)options->n_listen, owner);
 }
 
+static void on_hop_ready(const struct hop_options *options, const uint16_t *ports, void *owner)
+{
+	on_ready(ports, (unsigned)options->n_listen, owner);
+}
+
 static void *run_hop(void *arg)
 {
 	struct server *s = arg;
@@ -88,7 +93,8 @@ static void *run_hop(void *arg)
 	options.users = &user;
 	options.n_users = 1;
 	options.n_workers = 2;
-	s->result = hop_run(&options, on_ready, s, NULL);
+	static const struct hop_hooks hooks = { .on_ready = on_hop_ready };
+	s->result = hop_run(&options, &hooks, s, NULL);
 	netset_deinit(&options.allow);
 	wire_key_free(key.key);
 	return NULL;

@@ -54,7 +54,10 @@ class Running:
             self.write(config)
         n = len(lines(self.process, pattern))
         self.process.signal(signal.SIGHUP)
-        until(lambda: len(lines(self.process, pattern)) > n, 20, "%s in\n%s" % (pattern, self.process.log()[-4000:]))
+        try:
+            until(lambda: len(lines(self.process, pattern)) > n, 20, pattern)
+        except AssertionError as error:
+            raise AssertionError("%s\n%s" % (error, self.process.log()[-4000:])) from None
         return lines(self.process, pattern)[-1]
 
 
@@ -250,6 +253,110 @@ class AccessTest(Base):
 
 
 class AccessWorkersTest(AccessTest):
+    """The same with several workers."""
+
+    workers = 3
+
+
+class HopTest(Base):
+    """A hop's users, listeners and policy change under its clients, who come through access servers."""
+
+    workers = 1
+
+    def setUp(self):
+        super().setUp()
+        self.port = free_port()
+        first = self.world.key()
+        self.users = {"ann": first, "bob": self.key_beside(first)}
+        self.hop = Running(self.world, "hop", self.config())
+
+    def key_beside(self, other):
+        """Users of one hop share a mask key."""
+        path = other + "-%d" % len(os.listdir(self.world.dir))
+        subprocess.run([program("chain"), "keygen", "--mask-of", other, "-o", path], check=True)
+        return path
+
+    def config(self, ports=None, allow=("loopback",), **more):
+        return {"listen": [{"addr": "127.0.0.1:%d" % port} for port in ports or [self.port]],
+                "users": [{"name": name, "key_file": key} for name, key in self.users.items()],
+                "targets": {"allow": list(allow)}, "workers": self.workers, **more}
+
+    def client(self, key, udp=None, port=None):
+        """The port of an access server of that key."""
+        chain = self.world.chain([("127.0.0.1:%d" % (port or self.port), key)], name="chain%d.json" % id(key))
+        listen = ("udp" if udp else "tcp") + "://127.0.0.1:0"
+        return self.world.access(chain, "--to", udp or self.origin.addr, listen=listen).port()
+
+    def test_users_come_and_go(self):
+        ann, bob = (self.client(self.users[name]) for name in ("ann", "bob"))
+        on_ann, on_bob = connect(ann), connect(bob)
+        self.assertTrue(exchange(on_ann) and exchange(on_bob))
+        del self.users["bob"]
+        self.users["cy"] = self.key_beside(self.users["ann"])
+        self.assertIn("listeners=+0,-0,=1 users=+1,-1,=1 rekeyed=0", self.hop.reload(self.config()))
+        self.assertTrue(exchange(on_ann) and exchange(on_bob))
+        self.assertTrue(exchange(connect(ann)) and exchange(connect(self.client(self.users["cy"]))))
+        stranger = connect(bob)
+        self.hop.process.wait_log("rejected reason=unknown-key")
+        for i in range(10):  # the generation of the session that is still there
+            self.hop.reload()
+            self.assertTrue(exchange(on_bob))
+        stranger.close()
+        on_bob.close()
+        self.hop.process.wait_log(r"closed conn=.* user=bob .*end=client-fin")
+
+    def test_a_key_is_rotated(self):
+        old, new = self.users["ann"], self.world.key()
+        before, after = self.client(old), self.client(new)
+        kept = connect(before)
+        self.assertTrue(exchange(kept))
+        self.users["ann"] = new
+        self.assertIn("users=+0,-0,=1 rekeyed=1", self.hop.reload(self.config()))
+        self.assertTrue(exchange(kept) and exchange(connect(after)))
+        with connect(before):
+            self.hop.process.wait_log("rejected reason=unknown-key")
+
+    def test_listeners_and_policy(self):
+        other = free_port()
+        ann = self.client(self.users["ann"])
+        kept = connect(ann)
+        self.assertTrue(exchange(kept))
+        self.assertIn("listeners=+1,-0,=1", self.hop.reload(self.config([self.port, other])))
+        self.assertTrue(exchange(kept) and exchange(connect(self.client(self.users["ann"], port=other))))
+        self.assertIn("listeners=+0,-1,=1", self.hop.reload(self.config([self.port], allow=("10.0.0.0/8",))))
+        self.assertTrue(exchange(kept))
+        with self.assertRaises((ConnectionError, AssertionError)):
+            exchange(connect(ann))
+        self.hop.reload(self.config([self.port]))
+        self.assertTrue(exchange(kept) and exchange(connect(ann)))
+
+    def test_a_bad_file_changes_nothing(self):
+        ann = self.client(self.users["ann"])
+        kept = connect(ann)
+        self.assertTrue(exchange(kept))
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            for bad, why in (("{", "hop.json:1:1"), (self.config(users=[]), "/users"),
+                             (self.config([port]), "cannot listen on 127.0.0.1:%d" % port)):
+                self.hop.reload(bad, FAILED)
+                self.hop.process.wait_log(re.escape(why))
+                self.assertTrue(exchange(kept) and exchange(connect(ann)))
+
+    def test_udp_flows_survive(self):
+        echoing = self.world.udp_origin()
+        client = self.world.udp_client(self.client(self.users["ann"], udp=echoing.addr))
+        client.send(b"one")
+        self.assertEqual(received(client, WAIT), b"one")
+        other = free_port()
+        for i, ports in enumerate(([self.port], [self.port, other], [other], [other], [other, self.port], [self.port])):
+            self.users["u%d" % i] = self.key_beside(self.users["ann"])
+            self.hop.reload(self.config(ports))
+            client.send(b"two %d" % i)
+            self.assertEqual(received(client, WAIT), b"two %d" % i)
+        self.assertEqual(len(echoing.peers), 1)
+
+
+class HopWorkersTest(HopTest):
     """The same with several workers."""
 
     workers = 3

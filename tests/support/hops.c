@@ -64,7 +64,7 @@ static void listen_on(struct hops_hop *h, struct loop *loop)
 		cr_assert_eq(addr_parse_listen("127.0.0.1:0", &at), ADDR_OK);
 		cr_assert_eq(listener_open(loop, &at, false, on_accept, h, &h->listener), 0);
 		at.port = listener_port(h->listener);
-		if (hop_datagrams_listen(h->datagrams, &at, false) == 0)
+		if (hop_datagrams_listen(h->datagrams, &at, false, NULL) == 0)
 			return;
 		listener_close(h->listener);
 	}
@@ -125,7 +125,7 @@ void hops_restart(struct hops *hops, size_t i)
 	struct addr at = hops->spec_hops[i - 1].addr;
 	cr_assert_eq(listener_open(hops->loop, &at, false, on_accept, h, &h->listener), 0);
 	cr_assert_eq(hop_datagrams_new(&h->worker, &h->datagrams), 0);
-	cr_assert_eq(hop_datagrams_listen(h->datagrams, &at, false), 0);
+	cr_assert_eq(hop_datagrams_listen(h->datagrams, &at, false, NULL), 0);
 }
 
 void hops_spoil(struct hops *hops, size_t i)
