@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #define LOG_MODULE "chain"
 #include "common/log.h"
@@ -32,7 +33,7 @@ struct pool_lot {
 	struct loop *loop;
 	size_t n_hops;
 	uint32_t n_warm;
-	struct idle *first; /* heard last at the front, but for the order of answers */
+	struct idle *all;
 	struct build builds[POOL_BUILDING_MAX];
 	struct timer refill;
 	uint32_t retry_ms; /* 0: the last build succeeded */
@@ -49,34 +50,13 @@ static uint32_t spread(uint32_t range_ms)
 
 /* ---- idle ones ---- */
 
-static void unlink_idle(struct idle *idle)
-{
-	struct pool_lot *lot = idle->lot;
-	if (idle->prev != NULL)
-		idle->prev->next = idle->next;
-	else
-		lot->first = idle->next;
-	if (idle->next != NULL)
-		idle->next->prev = idle->prev;
-	lot->counters.n_idle--;
-}
-
-static void link_idle(struct idle *idle)
-{
-	struct pool_lot *lot = idle->lot;
-	idle->prev = NULL;
-	idle->next = lot->first;
-	if (lot->first != NULL)
-		lot->first->prev = idle;
-	lot->first = idle;
-	lot->counters.n_idle++;
-}
-
 /* Its stream is let go by the caller. */
 static void free_idle(struct idle *idle)
 {
-	unlink_idle(idle);
-	loop_timer_stop(idle->lot->loop, &idle->timer);
+	struct pool_lot *lot = idle->lot;
+	DL_DELETE(lot->all, idle);
+	lot->counters.n_idle--;
+	loop_timer_stop(lot->loop, &idle->timer);
 	chain_open_free(idle->open);
 	free(idle);
 }
@@ -163,12 +143,13 @@ static void on_silence(struct timer *timer)
 static void ask(struct idle *idle)
 {
 	struct pool_lot *lot = idle->lot;
+	static const struct addr nowhere = { 0 };
 	struct chain_open_options options = {
 		.spec = chain_client_spec(lot->client),
 		.first = lot->n_hops - 1,
 		.n_hops = lot->n_hops,
 		.cmd = WIRE_NOOP,
-		.target = &options.spec->hops[0].addr,
+		.target = &nowhere,
 	};
 	int error = chain_open_new(&options, loop_wall_ms(), loop_now_ms(lot->loop), &idle->open);
 	if (error != 0) {
@@ -212,7 +193,8 @@ static void keep(struct pool_lot *lot, struct stream *stream)
 	idle->stream = stream;
 	idle->built_ms = loop_now_ms(lot->loop);
 	idle->age_max_ms = POOL_AGE_MS - spread(POOL_AGE_MS / 10);
-	link_idle(idle);
+	DL_PREPEND(lot->all, idle);
+	lot->counters.n_idle++;
 	stream_own(stream, on_event, idle);
 	rest(idle);
 }
@@ -309,8 +291,8 @@ static void drop_pending(struct pool_lot *lot)
 		lot->builds[i].session = NULL;
 	}
 	lot->counters.n_building = 0;
-	for (struct idle *idle = lot->first, *next; idle != NULL; idle = next) {
-		next = idle->next;
+	struct idle *idle, *next;
+	DL_FOREACH_SAFE (lot->all, idle, next) {
 		if (idle->open == NULL)
 			continue;
 		stream_drop(idle->stream);
@@ -323,9 +305,10 @@ void pool_lot_free(struct pool_lot *lot)
 	if (lot == NULL)
 		return;
 	drop_pending(lot);
-	while (lot->first != NULL) {
-		stream_leave(lot->first->stream);
-		free_idle(lot->first);
+	struct idle *idle, *next;
+	DL_FOREACH_SAFE (lot->all, idle, next) {
+		stream_leave(idle->stream);
+		free_idle(idle);
 	}
 	loop_timer_stop(lot->loop, &lot->refill);
 	free(lot);
@@ -366,8 +349,8 @@ static void miss(struct pool_lot *lot)
 
 bool pool_lot_take(struct pool_lot *lot, struct chain_warm *ret)
 {
-	struct idle *best = NULL;
-	for (struct idle *idle = lot->first; idle != NULL; idle = idle->next) {
+	struct idle *best = NULL, *idle;
+	DL_FOREACH (lot->all, idle) {
 		if (is_lendable(idle) && (best == NULL || idle->heard_ms > best->heard_ms))
 			best = idle;
 	}
@@ -390,7 +373,8 @@ bool pool_lot_take(struct pool_lot *lot, struct chain_warm *ret)
 void pool_lot_died(struct pool_lot *lot)
 {
 	lot->counters.n_dead_lent++;
-	for (struct idle *idle = lot->first; idle != NULL; idle = idle->next) {
+	struct idle *idle;
+	DL_FOREACH (lot->all, idle) {
 		if (idle->open == NULL)
 			loop_timer_start(lot->loop, &idle->timer, 0, on_due);
 	}
