@@ -13,7 +13,7 @@
 
 static const struct cli_option options[] = {
 	{ "config", 'c', "FILE", "Which", "JSON configuration; - reads stdin", NULL },
-	{ "listener", 0, "NAME", "As if", "it came in here", "the first" },
+	{ "listener", 0, "NAME", "Assume", "it came in here", "the first" },
 	{ "from", 0, "ADDR", NULL, "its source", NULL },
 	{ "user", 0, "NAME", NULL, "who was let in", NULL },
 	{ "protocol", 0, "tcp|udp|socks|http", NULL, "spoken", "what it takes" },

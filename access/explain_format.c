@@ -154,7 +154,7 @@ static void text_use(
 			chain_strategy_name(use->strategy));
 	for (size_t i = 0; e->candidates == NULL && i < use->n_members; i++)
 		text_member(use, &use->members[i], to);
-	for (size_t i = 0; i < e->n_candidates; i++)
+	for (size_t i = 0; e->candidates != NULL && i < e->n_candidates; i++)
 		text_candidate(&e->candidates[i], to);
 }
 

@@ -297,7 +297,8 @@ static const struct cli_command check_row = {
 
 int main(int argc, char **argv)
 {
-	static const struct cli_command *const commands[] = { &serve_row, &check_row, &cli_explain_row };
+	static const struct cli_command *const commands[] = { &serve_row, &check_row,
+		&cli_explain_row };
 	static const struct cli_program program = {
 		.name = "access",
 		.cli = &cli,

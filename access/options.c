@@ -16,12 +16,12 @@ struct chain_upstream_spec *access_options_add_chain(
 	struct access_options *options, struct chain_spec *chain, const char *name)
 {
 	struct chain_spec **chains =
-		reallocarray(options->chains, options->n_chains + 1, sizeof *chains);
+		reallocarray(options->chains, options->n_chains + 1, sizeof(struct chain_spec *));
 	if (chains == NULL)
 		return NULL;
 	options->chains = chains;
-	struct chain_upstream_spec **upstreams =
-		reallocarray(options->upstreams, options->n_upstreams + 1, sizeof *upstreams);
+	struct chain_upstream_spec **upstreams = reallocarray(
+		options->upstreams, options->n_upstreams + 1, sizeof(struct chain_upstream_spec *));
 	if (upstreams == NULL)
 		return NULL;
 	options->upstreams = upstreams;
@@ -62,8 +62,8 @@ struct chain_upstream_spec *access_options_add_direct(struct access_options *opt
 
 bool access_options_add_group(struct access_options *options, struct chain_upstream_spec *group)
 {
-	struct chain_upstream_spec **upstreams =
-		reallocarray(options->upstreams, options->n_upstreams + 1, sizeof *upstreams);
+	struct chain_upstream_spec **upstreams = reallocarray(
+		options->upstreams, options->n_upstreams + 1, sizeof(struct chain_upstream_spec *));
 	if (upstreams == NULL)
 		return false;
 	options->upstreams = upstreams;

@@ -92,7 +92,7 @@ def options_of_page(name, command):
         found = options_of_section(page["OPTIONS"])
         assert {"help", "version"} <= set(found)
         return {long: rest for long, rest in found.items() if long not in ("help", "version")}
-    if name == "chain" and command.upper() in page:
+    if command.upper() in page:
         text = page[command.upper()]
         shared = page["THE CHAIN"] if "Takes the options of *THE CHAIN*" in text else ""
         return options_of_section(shared) | options_of_section(text)

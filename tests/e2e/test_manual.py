@@ -267,7 +267,7 @@ class Examples(unittest.TestCase):
                     self.assertEqual(done.stdout, below or done.stdout)
                     self.assertNotEqual(line, "")
                 n += 1
-        self.assertGreaterEqual(n, 11)
+        self.assertGreaterEqual(n, 12)
 
     def test_keys_of_json_are_told(self):
         chain = self.world.chain(self.world.hops(2))
