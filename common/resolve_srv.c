@@ -128,22 +128,21 @@ static void move_to_front(struct resolve_srv *records, size_t i)
 }
 
 static void order_equals(
-	struct resolve_srv *records, size_t n, resolve_random_fn *random, void *owner)
+	struct resolve_srv *records, size_t n, resolve_random_fn *draw, void *owner)
 {
 	for (; n > 1; records++, n--) {
 		uint32_t sum = 0, so_far = 0;
 		size_t i = 0;
 		for (size_t k = 0; k < n; k++)
 			sum += records[k].weight;
-		uint32_t lot = random(sum, owner);
+		uint32_t lot = draw(sum, owner);
 		while (i + 1 < n && so_far + records[i].weight < lot)
 			so_far += records[i++].weight;
 		move_to_front(records, i);
 	}
 }
 
-void resolve_srv_order(
-	struct resolve_srv *records, size_t n, resolve_random_fn *random, void *owner)
+void resolve_srv_order(struct resolve_srv *records, size_t n, resolve_random_fn *draw, void *owner)
 {
 	if (n < 2)
 		return;
@@ -151,6 +150,6 @@ void resolve_srv_order(
 	for (size_t first = 0, end; first < n; first = end) {
 		for (end = first + 1; end < n && records[end].priority == records[first].priority;)
 			end++;
-		order_equals(records + first, end - first, random, owner);
+		order_equals(records + first, end - first, draw, owner);
 	}
 }

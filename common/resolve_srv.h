@@ -23,7 +23,6 @@ NODISCARD int resolve_srv_parse(struct bytes answer, struct resolve_srv *records
 typedef uint32_t resolve_random_fn(uint32_t max, void *owner);
 /** resolve_srv_order() - sorts by priority; among equals by lot, where the chance of each to come
  * first is as its weight. */
-void resolve_srv_order(
-	struct resolve_srv *records, size_t n, resolve_random_fn *random, void *owner);
+void resolve_srv_order(struct resolve_srv *records, size_t n, resolve_random_fn *draw, void *owner);
 
 #endif

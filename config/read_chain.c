@@ -8,13 +8,13 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A hop with the JSON object that it came from. */
+/* A key with the JSON object of its hop. */
 struct place {
 	const struct json *object;
-	const struct chain_hop *hop;
+	const struct wire_key *key; /* or NULL */
 };
 
-/* All hops and candidates of @spec in the order of the file. Return: how many. */
+/* The keys of all hops and candidates of @spec, in the order of the file. Return: how many. */
 static size_t list_places(const struct json *steps, const struct chain_spec *spec, struct place *to)
 {
 	size_t n = 0;
@@ -26,9 +26,9 @@ static size_t list_places(const struct json *steps, const struct chain_spec *spe
 						       : NULL;
 		for (size_t k = 0; candidate != NULL && k < group->n_hops;
 			k++, candidate = json_next(candidate))
-			to[n++] = (struct place){ candidate, &group->hops[k] };
+			to[n++] = (struct place){ candidate, group->hops[k].key };
 		if (group == NULL)
-			to[n++] = (struct place){ step, &spec->hops[i] };
+			to[n++] = (struct place){ step, spec->hops[i].key };
 	}
 	return n;
 }
@@ -43,9 +43,9 @@ static const struct json *key_of(const struct json *object)
 static void check_same_key(struct document *d, const struct place *places, size_t i)
 {
 	char pointer[64];
-	const struct wire_key *key = places[i].hop->key;
+	const struct wire_key *key = places[i].key;
 	for (size_t k = 0; k < i && key != NULL; k++) {
-		const struct wire_key *other = places[k].hop->key;
+		const struct wire_key *other = places[k].key;
 		if (other == NULL || memcmp(other->kid, key->kid, WIRE_KID) != 0)
 			continue;
 		document_error(d, key_of(places[i].object), DOCUMENT_VALUE,
@@ -81,7 +81,7 @@ static bool read_position(
 		return true;
 	}
 	if (spec->groups == NULL)
-		spec->groups = calloc(n, sizeof *spec->groups);
+		spec->groups = calloc(n, sizeof(struct chain_group *));
 	if (spec->groups == NULL)
 		return false;
 	spec->groups[i] = read_step_group(d, object);

@@ -145,9 +145,10 @@ class Schema:
             self.leaf_or_object(node["items"], path + "[]")
         if isinstance(node.get("additionalProperties"), dict):
             self.walk(node["additionalProperties"], path + ".NAME")
-        for part in node.get("oneOf", []) + node.get("allOf", []):
-            if "$ref" in part or "properties" in part:
-                self.walk(part, path, is_choice=True)
+        parts = [part for part in node.get("oneOf", []) + node.get("allOf", []) if "$ref" in part or "properties" in part]
+        kinds = [part for part in parts if "properties" in self.whole(part)]
+        for part in parts:
+            self.walk(part, path, is_choice=len(kinds) > 1)
 
     def leaf_or_object(self, node, path):
         """Elements that are objects have no entry of their own: their members do."""
