@@ -69,10 +69,11 @@ void http_exchange_answer(const struct http_exchange_result *result,
 	}
 }
 
+/* A client that has sent its next request is not done, although it may have ended its direction. */
 static void watch_client(const struct http_exchange *x, bool is_on)
 {
 	if (tcp_is(x->client))
-		tcp_watch_end(x->client, is_on);
+		tcp_watch_end(x->client, is_on && x->result.rest.len == 0);
 }
 
 static void release(struct http_exchange *x)

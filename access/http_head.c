@@ -339,34 +339,17 @@ static enum http_head_result check_codings(struct bytes list)
 	return is_chunked ? HTTP_HEAD_OK : HTTP_HEAD_BAD_CODING;
 }
 
-/* RFC 9112 6.3: of a response, lengths that agree are one. */
-static enum http_head_result check_lengths(struct http_head *head, bool *ret_has_length)
-{
-	const struct http_field *field = http_head_find(head, "Content-Length", 0);
-	*ret_has_length = field != NULL;
-	if (field != NULL && !parse_length(field->value, &head->body_len))
-		return HTTP_HEAD_BAD_LENGTH;
-	while (field != NULL) {
-		uint64_t len;
-		field = http_head_find(head, "Content-Length", (size_t)(field - head->fields) + 1);
-		if (field != NULL && (head->status == 0 || !parse_length(field->value, &len) ||
-					     len != head->body_len))
-			return HTTP_HEAD_BAD_LENGTH;
-	}
-	return HTTP_HEAD_OK;
-}
-
 static enum http_head_result check_framing(struct http_head *head)
 {
-	bool has_length, is_one;
-	enum http_head_result result = check_lengths(head, &has_length);
-	if (result != HTTP_HEAD_OK)
-		return result;
+	bool is_one;
+	const struct http_field *length = find_one(head, "Content-Length", &is_one);
+	if (!is_one || (length != NULL && !parse_length(length->value, &head->body_len)))
+		return HTTP_HEAD_BAD_LENGTH;
 	const struct http_field *coding = find_one(head, "Transfer-Encoding", &is_one);
-	if (!is_one || (coding != NULL && (has_length || head->minor == 0)))
+	if (!is_one || (coding != NULL && (length != NULL || head->minor == 0)))
 		return HTTP_HEAD_BAD_CODING;
 	head->framing = coding != NULL      ? HTTP_CHUNKED
-			: has_length        ? HTTP_LENGTH
+			: length != NULL    ? HTTP_LENGTH
 			: head->status != 0 ? HTTP_TO_END
 					    : HTTP_NO_BODY;
 	return coding != NULL ? check_codings(coding->value) : HTTP_HEAD_OK;

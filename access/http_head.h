@@ -20,11 +20,10 @@ enum http_head_result {
 	HTTP_HEAD_BAD_NAME,  /* no ':', nothing or white space before it, bytes that are no token */
 	HTTP_HEAD_BAD_VALUE, /* control bytes */
 	HTTP_HEAD_MANY_FIELDS,
-	HTTP_HEAD_BAD_METHOD,     /* a token, but no method we know */
-	HTTP_HEAD_BAD_HOST,       /* none or several in 1.1, several in 1.0 */
-	HTTP_HEAD_BAD_LENGTH,     /* several, of a response: that differ; not a number of at most 18
-				     digits without leading zeros */
-	HTTP_HEAD_BAD_CODING,     /* does not end in chunked; several; in 1.0; with a length */
+	HTTP_HEAD_BAD_METHOD, /* a token, but no method we know */
+	HTTP_HEAD_BAD_HOST,   /* none or several in 1.1, several in 1.0 */
+	HTTP_HEAD_BAD_LENGTH, /* several; not a number of at most 18 digits without leading zeros */
+	HTTP_HEAD_BAD_CODING, /* does not end in chunked; several; in 1.0; with a length */
 	HTTP_HEAD_UNKNOWN_CODING, /* neither chunked, gzip, compress nor deflate */
 	HTTP_HEAD_MALFORMED,      /* llhttp says so, where we saw nothing */
 };
@@ -71,7 +70,7 @@ struct http_head {
  * what is wrong; then @ret is unspecified. */
 enum http_head_result http_head_parse(struct bytes head, struct http_head *ret);
 /** http_head_parse_response() - the same for a response; the framing is what its fields say, which
- * method and status may overrule (http_response.h). Lengths that agree are one. */
+ * method and status may overrule (http_response.h). */
 enum http_head_result http_head_parse_response(struct bytes head, struct http_head *ret);
 
 /** http_head_find() - the field @name (any case) from @i on, or NULL. */

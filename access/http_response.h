@@ -6,7 +6,7 @@
  * Never knows: streams, who reads it.
  *
  * What leaves any doubt about where the answer ends is bad: a length with a Transfer-Encoding,
- * lengths that differ, a coding that does not end in chunked, bare LF, folded lines, and all else
+ * several lengths, a coding that does not end in chunked, bare LF, folded lines, and all else
  * that http_head.h refuses. So are a 101 that nobody asked for and a 407, which is a proxy's.
  */
 #include "access/http_body.h"

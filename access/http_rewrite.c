@@ -142,16 +142,13 @@ void http_rewrite_response(const struct http_head *head, bool closes, struct wir
 {
 	const char status[] = { ' ', (char)('0' + head->status / 100),
 		(char)('0' + head->status / 10 % 10), (char)('0' + head->status % 10), ' ', '\0' };
-	const struct http_field *length = http_head_find(head, "Content-Length", 0);
 	put(to, "HTTP/1.1");
 	put(to, status);
 	wire_put_bytes(to, head->reason.ptr, head->reason.len);
 	put(to, "\r\n");
 	for (size_t i = 0; i < head->n_fields; i++) {
-		const struct http_field *field = &head->fields[i];
-		bool is_again = field != length && http_is_word(field->name, "Content-Length");
-		if (!is_again && !is_for_us(head, field->name))
-			put_field(field, to);
+		if (!is_for_us(head, head->fields[i].name))
+			put_field(&head->fields[i], to);
 	}
 	if (head->status == 101)
 		put(to, "Connection: upgrade\r\nUpgrade: websocket\r\n");

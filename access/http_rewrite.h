@@ -31,8 +31,8 @@ void http_rewrite(const struct http_head *head, const struct http_uri *uri, stru
 /**
  * http_rewrite_response() - the same for a response, in HTTP/1.1. Removed: Connection and what it
  * names, Keep-Alive, Upgrade but of 101, and what only a proxy says: Proxy-Connection,
- * Proxy-Authenticate, Proxy-Authentication-Info. Several equal lengths are written as one, and none
- * where there must not be one (1xx, 204). @closes: "Connection: close" last.
+ * Proxy-Authenticate, Proxy-Authentication-Info; a length or a coding where there must be none
+ * (1xx, 204). @closes: "Connection: close" last.
  */
 void http_rewrite_response(const struct http_head *head, bool closes, struct wire_writer *to);
 

@@ -159,6 +159,24 @@ static const struct {
 	      "B: 1"
 	      "\r\n\r\n"),
 		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
+	/* Who closes says so to the server; a WebSocket may become one. */
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: a, Close\r\n\r\n"), "h:80", "http",
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nProxy-Connection: close\r\n\r\n"), "h:80",
+		"http", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n"
+	      "Upgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"),
+		"h:80", "http",
+		"GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nConnection: upgrade\r\n"
+		"Upgrade: websocket\r\n\r\n" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+	      "Upgrade: h2c\r\nHTTP2-Settings: a\r\n\r\n"),
+		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n"), "h:80", "http",
+		"GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
+	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+	      "Content-Length: 1\r\n\r\nx"),
+		"h:80", "http", "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx" },
 	/* A second request is not given to the first one's server. */
 	{ RAW("GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\nGET http://i/ HTTP/1.1\r\n"), "h:80",
 		"http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n" },
@@ -184,6 +202,10 @@ Test(http_greeting, a_good_request_has_its_target_and_goes_on_byte_by_byte)
 		cr_expect_eq(o.n_out, 0);
 		cr_expect_eq(o.n_first, strlen(good[i].first));
 		cr_expect_str_eq(o.first, good[i].first);
+		/* Nothing is lost between the server's and the next. */
+		cr_expect(o.n_rest <= good[i].len &&
+			  memcmp(o.rest, good[i].request + good[i].len - o.n_rest, o.n_rest) == 0);
+		cr_expect_eq(o.n_rest > 0, strstr(good[i].request, "GET http://i/") != NULL);
 		expect_any_split(good[i].request, good[i].len, false);
 	}
 }

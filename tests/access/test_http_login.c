@@ -36,13 +36,12 @@ static void expect_bytes(struct bytes is, const char *expected)
 	"Proxy-Status: hopchain; error=http_request_denied; details=\"" sentence "\"\r\n"          \
 	"Proxy-Authenticate: Basic realm=\"hopchain\"\r\n"                                         \
 	"Content-Type: text/plain; charset=utf-8\r\n"                                              \
-	"Content-Length: " length "\r\n"                                                           \
-	"Connection: close\r\n\r\n"
+	"Content-Length: " length "\r\n\r\n"
 
 Test(http_login, without_a_name_the_client_is_asked_for_one)
 {
 	struct http_greeting *http = new_http(true);
-	cr_assert_eq(feed(http, CONNECT "\r\n"), GREETING_REFUSED);
+	cr_assert_eq(feed(http, CONNECT "\r\n"), GREETING_MORE);
 	expect_bytes(http_greeting_output(http),
 		AUTHENTICATE(
 			"39", "this proxy needs a name and a password") "this proxy needs a name "
@@ -80,12 +79,57 @@ Test(http_login, a_wrong_password_is_told)
 	http_greeting_password(http, &name, &password);
 	cr_expect_str_eq(name, "me");
 	cr_expect_str_eq(password, "");
-	cr_expect_eq(http_greeting_verdict(http, false), GREETING_REFUSED);
+	cr_expect_eq(http_greeting_verdict(http, false), GREETING_MORE);
 	cr_expect_eq(strlen(name), 0, "wiped");
 	expect_bytes(http_greeting_output(http),
 		AUTHENTICATE("23", "wrong name or password") "wrong name or password\n");
 	cr_expect_eq(http_greeting_output(http).len, 0);
 	http_greeting_free(http);
+}
+
+/* The same client may ask anew, a few times: what was said before is forgotten. */
+Test(http_login, who_was_asked_may_answer_on_the_same_connection)
+{
+	struct http_greeting *http = new_http(true);
+	for (int i = 0; i < HTTP_ASKED_MAX; i++) {
+		cr_assert_eq(feed(http, CONNECT), GREETING_MORE);
+		cr_assert_eq(http_greeting_output(http).len, 0);
+		cr_assert_eq(feed(http, "A: b\r\n\r\n"), GREETING_MORE);
+		cr_assert_gt(http_greeting_output(http).len, 0, "%d", i);
+		cr_assert_eq(http_greeting_wants(http), GREETING_HEAD_MAX);
+	}
+	cr_assert_eq(feed(http, CONNECT "\r\n"), GREETING_REFUSED);
+	struct bytes out = http_greeting_output(http);
+	cr_expect_not_null(memmem(out.ptr, out.len, "\r\nConnection: close\r\n", 21));
+	http_greeting_free(http);
+	http = new_http(true);
+	cr_assert_eq(feed(http, "HEAD http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"), GREETING_MORE);
+	(void)http_greeting_output(http);
+	cr_assert_eq(feed(http, "GET http://i:2/ HTTP/1.1\r\nHost: i\r\n"
+				"Proxy-Authorization: Basic YTpi\r\n\r\n"),
+		GREETING_PASSWORD);
+	cr_assert_eq(http_greeting_verdict(http, true), GREETING_READY);
+	cr_expect_not(http_greeting_request(http)->http->is_head);
+	cr_expect_eq(http_greeting_request(http)->target.port, 2);
+	http_greeting_free(http);
+}
+
+/* What can be taken for something else ends the connection. */
+static const char *const last_words[] = {
+	CONNECT "Connection: close\r\n\r\n",
+	"CONNECT h:1 HTTP/1.0\r\n\r\n",
+	"POST http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n",
+	"POST http://h/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\nGET",
+};
+
+Test(http_login, not_everybody_may_ask_anew)
+{
+	for (size_t i = 0; i < N(last_words); i++) {
+		struct http_greeting *http = new_http(true);
+		cr_expect_eq(feed(http, last_words[i]), GREETING_REFUSED, "%s", last_words[i]);
+		http_greeting_free(http);
+	}
 }
 
 /* "a:b" is YTpi. */
@@ -102,7 +146,7 @@ Test(http_login, credentials_that_are_none_are_refused)
 		struct http_greeting *http = new_http(true);
 		snprintf(
 			text, sizeof text, CONNECT "Proxy-Authorization: %s\r\n\r\n", no_logins[i]);
-		cr_expect_eq(feed(http, text), GREETING_REFUSED, "%s", no_logins[i]);
+		cr_expect_eq(feed(http, text), GREETING_MORE, "%s", no_logins[i]);
 		struct bytes out = http_greeting_output(http);
 		cr_expect_eq(memcmp(out.ptr, "HTTP/1.1 407 ", 13), 0, "%s", no_logins[i]);
 		http_greeting_free(http);
@@ -155,9 +199,9 @@ Test(http_login, names_and_passwords_have_at_most_255_bytes)
 	cr_expect_eq(log_in(255, 255, &n), GREETING_PASSWORD);
 	cr_expect_eq(n, 255);
 	cr_expect_eq(log_in(1, 255, &n), GREETING_PASSWORD);
-	cr_expect_eq(log_in(1, 256, &n), GREETING_REFUSED);
-	cr_expect_eq(log_in(256, 1, &n), GREETING_REFUSED);
-	cr_expect_eq(log_in(256, 300, &n), GREETING_REFUSED);
+	cr_expect_eq(log_in(1, 256, &n), GREETING_MORE);
+	cr_expect_eq(log_in(256, 1, &n), GREETING_MORE);
+	cr_expect_eq(log_in(256, 300, &n), GREETING_MORE);
 }
 
 /* One head of @len bytes, filled up with 'a' before the last empty line. */
@@ -224,7 +268,7 @@ Test(http_login, the_largest_request_is_rewritten_whole)
 	cr_assert_eq(http_greeting_feed(http, bytes_of(text, sizeof text)), GREETING_READY);
 	struct bytes first = http_greeting_request(http)->http->first;
 	cr_expect_eq(first.len, sizeof text + 99 - strlen("Host:h\r\n") + strlen("/\r\nHost: h") -
-					strlen("http://h") + strlen("Connection: close\r\n"));
+					strlen("http://h"));
 	cr_expect_eq(memcmp(first.ptr, "GET /? HTTP/1.1\r\nHost: h\r\nA: b\r\n", 32), 0);
 	http_greeting_free(http);
 }

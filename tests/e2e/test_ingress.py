@@ -160,7 +160,7 @@ class Curl(Case):
         for scheme in ("socks5h", "socks4a", "http"):
             self.check(curl("%s://127.0.0.1:%d" % (scheme, port), web.url))
         until(lambda: self.n_closed() == 3)
-        self.assertEqual(len(re.findall(r"target=localhost:%d " % web.server_port, self.access.log())), 3)
+        self.assertEqual(len(re.findall(r"closed .*target=localhost:%d " % web.server_port, self.access.log())), 3)
 
     def test_https_through_connect_and_socks(self):
         port, web = self.proxy(), self.web(Request, self.certificate())
@@ -506,7 +506,7 @@ class Streams(Case):
             time.sleep(0.005)
         self.assertEqual(receive_exactly(s, 16)[-4:], b"echo")
         s = connect(port)
-        for byte in b"GET http://localhost:%d/ HTTP/1.1\r\nHost: x\r\n\r\n" % web.server_port:
+        for byte in b"GET http://localhost:%d/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % web.server_port:
             s.sendall(bytes([byte]))
             time.sleep(0.002)
         self.assertTrue(receive_all(s).endswith(FILE))
