@@ -33,8 +33,13 @@ int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingre
 		f->way = NULL;
 		return error;
 	}
+	if (chain_upstream_has_choice(upstream))
+		chain_datagram_hurry(f->datagram);
 	f->ingress = ingress;
 	f->rule = rule;
+	f->io = io;
+	f->ops = ops;
+	f->owner = owner;
 	access_ingress_hold(ingress);
 	return 0;
 }
@@ -47,10 +52,48 @@ void access_flow_way_report(struct access_flow_way *f, const struct chain_error 
 	(void)chain_way_report(f->way, error, NULL, 0);
 }
 
+static struct chain_way *choose_other(
+	struct access_flow_way *f, const struct addr *target, const union addr_sock *source)
+{
+	struct chain_who who = {
+		.target = target, .source = source, .tried = f->tried, .n_tried = f->n_tried
+	};
+	return chain_upstream_choose(chain_way_upstream(f->way), &who);
+}
+
+bool access_flow_way_retry(struct access_flow_way *f, const struct chain_error *error,
+	const struct addr *target, const union addr_sock *source)
+{
+	struct chain_datagram *datagram;
+	if (f->way == NULL || f->is_reported)
+		return false;
+	struct chain_verdict verdict = chain_way_report(f->way, error, NULL, 0);
+	f->is_reported = true;
+	if (!verdict.may_retry || f->n_tried == ACCESS_FLOW_TRIES - 1)
+		return false;
+	f->tried[f->n_tried++] = (struct chain_tried){ .way = f->way, .hop = verdict.hop };
+	struct chain_way *other = choose_other(f, target, source);
+	if (other == NULL || chain_datagram_new(chain_way_client(other), f->io, target, f->ops,
+				     f->owner, &datagram) != 0) {
+		chain_way_release(other);
+		f->n_tried--;
+		return false;
+	}
+	LOG_DEBUG("flow goes another way hop=%u status=%s", error->hop, chain_error_slug(error));
+	chain_datagram_free(f->datagram); /* @error may be its own */
+	chain_datagram_hurry(datagram);
+	f->datagram = datagram;
+	f->way = other;
+	f->is_reported = false;
+	return true;
+}
+
 void access_flow_way_close(struct access_flow_way *f)
 {
 	if (f->ingress == NULL)
 		return;
+	for (size_t i = 0; i < f->n_tried; i++)
+		chain_way_release(f->tried[i].way);
 	chain_datagram_free(f->datagram);
 	chain_way_release(f->way);
 	access_ingress_release(f->ingress);

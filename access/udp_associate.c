@@ -163,6 +163,7 @@ static void deliver(struct bytes data, void *owner)
 	use(f);
 	if (!f->is_answered) {
 		f->is_answered = true;
+		access_flow_way_report(&f->way, NULL);
 		start_idle(
 			f, f->target.port == PORT_DNS ? ACCESS_FLOW_DNS_MS : ACCESS_FLOW_IDLE_MS);
 	}
@@ -192,9 +193,10 @@ static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct associated *f = owner;
 	struct access_flow_names names = names_of(f);
+	if (access_flow_way_retry(&f->way, error, &f->target, &f->at->client))
+		return;
 	f->at->counters.n_failed++;
 	access_flow_log_failure(&names, error);
-	access_flow_way_report(&f->way, error);
 	let_go(f, chain_error_slug(error));
 	f->used_ms = now_of(f->at);
 	start_idle(f, ACCESS_FLOW_FAILED_MS);

@@ -173,9 +173,10 @@ static void on_fail(const struct chain_error *error, void *owner)
 	struct udp_flow *f = owner;
 	struct access_udp *at = f->at;
 	struct access_flow_names names = names_of(f);
+	if (access_flow_way_retry(&f->way, error, &at->ingress->options->to, &f->client))
+		return;
 	at->counters.n_failed++;
 	access_flow_log_failure(&names, error);
-	access_flow_way_report(&f->way, error);
 	(void)tell_client(f);
 	let_go(f, chain_error_slug(error));
 	flow_set_idle(at->table, &f->flow, ACCESS_FLOW_FAILED_MS, now_of(at));

@@ -49,7 +49,8 @@ struct chain_datagram {
 	uint64_t tick_at_ms;
 	uint32_t n_epochs;
 	uint8_t state;
-	bool is_open; /* the exit has answered */
+	bool is_hurried; /* somebody else can carry the flow */
+	bool is_open;    /* the exit has answered */
 	struct waiting waiting;
 	struct chain_datagram_counters counters;
 	struct chain_error error;
@@ -232,7 +233,7 @@ static void on_stream_fail(const struct chain_error *error, void *owner)
 {
 	struct chain_datagram *d = owner;
 	const struct chain_spec *spec = chain_client_spec(d->client);
-	if (d->state != STATE_STREAM) { /* on trial: datagrams may still come through */
+	if (d->state != STATE_STREAM && !d->is_hurried) { /* on trial: datagrams may still come */
 		end_trial(d);
 		return;
 	}
@@ -253,7 +254,7 @@ static void on_probe(struct timer *timer)
 {
 	struct chain_datagram *d =
 		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, probe));
-	if (chain_client_udp_path(d->client) == CHAIN_UDP_WORKS)
+	if (chain_client_udp_path(d->client) == CHAIN_UDP_WORKS && !d->is_hurried)
 		return;
 	if (new_stream(d) == 0 && flow_stream_build(d->stream) != 0) {
 		flow_stream_free(d->stream);
@@ -272,11 +273,12 @@ static enum flow_client_verdict send_now(struct chain_datagram *d, struct bytes 
 		return FLOW_CLIENT_SENT;
 	} /* else on trial: what it cannot hold goes as a datagram */
 	bool is_first = d->n_epochs == 0;
+	enum chain_udp_path path = chain_client_udp_path(d->client);
 	verdict = flow_client_send(d->flow, data, loop_now_ms(loop_of(d)), loop_wall_ms());
 	settle(d);
 	if (is_first && d->state == STATE_DATAGRAM &&
 		chain_client_spec(d->client)->udp == CHAIN_UDP_AUTO &&
-		chain_client_udp_path(d->client) == CHAIN_UDP_UNKNOWN)
+		(path == CHAIN_UDP_UNKNOWN || (path == CHAIN_UDP_WORKS && d->is_hurried)))
 		loop_timer_start(loop_of(d), &d->probe, CHAIN_UDP_PROBE_MS, on_probe);
 	return verdict;
 }
@@ -453,6 +455,11 @@ int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
 	*ret_steady = flow_client_room(flow, WIRE_FORM_S);
 	flow_client_free(flow);
 	return 0;
+}
+
+void chain_datagram_hurry(struct chain_datagram *datagram)
+{
+	datagram->is_hurried = true;
 }
 
 bool chain_datagram_is_stream(const struct chain_datagram *datagram)

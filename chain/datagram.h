@@ -44,6 +44,9 @@ size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form
  * Return: 0, ERR_NOMEM, ERR_INVAL (also: the chain carries no datagrams). */
 NODISCARD int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
 	size_t *ret_first, size_t *ret_steady);
+/** chain_datagram_hurry() - another chain can do it: if no answer of the exit came within
+ * CHAIN_UDP_PROBE_MS, the flow fails as soon as the stream does, instead of waiting on. */
+void chain_datagram_hurry(struct chain_datagram *datagram);
 bool chain_datagram_is_stream(const struct chain_datagram *datagram);
 
 /* Of one flow, over its whole life. */

@@ -83,6 +83,7 @@ struct chain_way *chain_upstream_choose(
 	struct chain_upstream *upstream, const struct chain_who *who);
 void chain_way_release(struct chain_way *way); /* NULL ok */
 struct chain_client *chain_way_client(const struct chain_way *way);
+struct chain_upstream *chain_way_upstream(const struct chain_way *way);
 /** chain_way_patience_ms() - how long to wait for it before another one is tried beside it: what it
  * took before, four times, and half a second; at least CHAIN_PATIENCE_MIN_MS. */
 #define CHAIN_PATIENCE_MIN_MS 1000

@@ -142,6 +142,11 @@ struct chain_client *chain_way_client(const struct chain_way *way)
 	return way->client;
 }
 
+struct chain_upstream *chain_way_upstream(const struct chain_way *way)
+{
+	return way->upstream;
+}
+
 uint32_t chain_way_patience_ms(const struct chain_way *way)
 {
 	uint64_t ms = 4ull * way->setup_us / 1000 + 500;
