@@ -1,11 +1,16 @@
 #include "access/gate.h"
 
 #include "access/session.h"
+#include "access/transparent.h"
 #include "access/udp_forward.h"
 #include "common/listener.h"
 #include "common/place.h"
 
 #include <stdlib.h>
+#include <unistd.h>
+
+#define LOG_MODULE "access"
+#include "common/log.h"
 
 #define PORT_TRIES  16 /* for a port that is free for both transports */
 #define SOCKETS_MAX 16 /* of one name that systemd passed, of each type */
@@ -54,7 +59,14 @@ void access_entry_close(struct access_entry *entry)
 static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
 {
 	struct access_gate *gate = owner;
-	access_session_start(gate->ingress, stream, peer);
+	enum access_capture capture = gate->ingress->options->capture;
+	struct addr target;
+	if (capture == ACCESS_NO_CAPTURE)
+		access_session_start(gate->ingress, stream, peer);
+	else if (transparent_target(stream, capture, gate->port, &target))
+		access_session_start_to(gate->ingress, stream, peer, &target);
+	else
+		stream_drop(stream);
 }
 
 static struct loop *loop_of(const struct access_gate *gate)
@@ -96,19 +108,23 @@ static int open_place(struct access_gate *gate)
 static int open_at(struct access_gate *gate, struct addr at, bool shares_port)
 {
 	unsigned transports = gate->ingress->options->transports;
+	bool is_transparent = gate->ingress->options->capture == ACCESS_TPROXY;
 	int error = 0;
 	if (transports & ACCESS_TCP) {
+		unsigned flags = (shares_port ? LISTENER_SHARES_PORT : 0) |
+				 (is_transparent ? LISTENER_TRANSPARENT : 0);
 		error = listener_open(
-			loop_of(gate), &at, shares_port, on_accept, gate, &gate->listeners[0]);
+			loop_of(gate), &at, flags, on_accept, gate, &gate->listeners[0]);
 		if (error != 0)
 			return error;
 		gate->n_listeners = 1;
 		at.port = listener_port(gate->listeners[0]);
 	}
 	if (transports & ACCESS_UDP) {
-		struct udp_options socket = {
-			.bind = &at, .shares_port = shares_port, .is_shared = true
-		};
+		struct udp_options socket = { .bind = &at,
+			.shares_port = shares_port,
+			.is_transparent = is_transparent,
+			.is_shared = true };
 		error = access_udp_open(
 			gate->ingress, gate->ingress->worker->io, &socket, &gate->udps[0]);
 		if (error != 0) {
@@ -135,6 +151,27 @@ static int open_port(struct access_gate *gate, bool shares_port)
 	return error;
 }
 
+/* Before anything goes out: our own connections are not to be captured again. */
+static void set_mark(struct access_gate *gate)
+{
+	const struct access_ingress *in = gate->ingress;
+	uint32_t mark = in->all->mark;
+	if (mark == 0 && in->options->capture != ACCESS_NO_CAPTURE)
+		mark = TRANSPARENT_MARK;
+	if (mark == 0)
+		return;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	loop_set_mark(loop_of(gate), mark);
+	if (fd >= 0 && loop_mark_socket(loop_of(gate), fd) != 0) {
+		loop_set_mark(loop_of(gate), 0);
+		LOG_LIMITED(LOG_LEVEL_WARNING,
+			"cannot mark what goes out: it needs CAP_NET_ADMIN, and rules must leave "
+			"it alone in another way");
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 int access_gate_open(struct access_ingress *ingress, const struct access_entry *entry,
 	bool shares_port, struct access_gate **ret)
 {
@@ -143,6 +180,7 @@ int access_gate_open(struct access_ingress *ingress, const struct access_entry *
 		return ERR_NOMEM;
 	gate->ingress = ingress;
 	gate->entry = entry;
+	set_mark(gate);
 	int error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
 	if (error != 0) {
 		access_gate_close(gate);

@@ -69,7 +69,8 @@ static bool are_users_equal(const struct access_listener *a, const struct access
 /* Served by the same sockets. */
 static bool is_place_equal(const struct access_listener *a, const struct access_listener *b)
 {
-	return a->transports == b->transports && addr_is_equal(&a->addr, &b->addr);
+	return a->transports == b->transports && a->capture == b->capture && a->mode == b->mode &&
+	       addr_is_equal(&a->addr, &b->addr);
 }
 
 /* The same listener, for those who count what it serves: by name; without one, by place. */

@@ -6,6 +6,7 @@
 #include "config/listen_flag.h"
 #include "config/port_owner.h"
 #include "config/read_access.h"
+#include "config/tproxy_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 
 static const struct cli_option options[] = {
 	{ "listen", 'l', "ADDR", "Where", "address; or tcp, udp, socks5 or http://ADDR", NULL },
+	{ "redirect", 0, "ADDR", NULL, "takes connections the kernel redirects", NULL },
+	{ "tproxy", 0, "ADDR", NULL, "the same with TPROXY, datagrams too", NULL },
 	{ "to", 0, "HOST:PORT", NULL, "target; without one it is a proxy", NULL },
 	{ "config", 'c', "FILE", NULL, "JSON configuration; - reads stdin", NULL },
 	{ "chain", 0, "FILE", "Through", "the hops; - reads stdin", NULL },
@@ -38,9 +41,7 @@ static const struct cli cli = {
 		"Send connections and datagrams through a chain of hops.\n"
 		"\n"
 		"  access --listen 127.0.0.1:1080 --chain chain.json\n"
-		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n"
-		"  access --listen udp://127.0.0.1:5353 --to 9.9.9.9:53 --chain chain.json\n"
-		"  access --config /etc/hopchain/access.json\n",
+		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n",
 	.foot = "See also: access help COMMAND, chain help",
 	.options = options,
 	.n_options = COUNT(options),
@@ -52,6 +53,10 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	const char *name = options[i].name;
 	if (strcmp(name, "listen") == 0)
 		return cli_words_add(&cli, &flags->listen, argument);
+	if (strcmp(name, "redirect") == 0)
+		return cli_words_add(&cli, &flags->redirects, argument);
+	if (strcmp(name, "tproxy") == 0)
+		return cli_words_add(&cli, &flags->tproxies, argument);
 	if (strcmp(name, "hop") == 0)
 		return cli_words_add(&cli, &flags->hops, argument);
 	if (strcmp(name, "to") == 0)
@@ -84,7 +89,8 @@ static void log_room(const struct access_options *o, const struct chain_spec *ch
 		return;
 	for (size_t i = 0; i < o->n_listen; i++) {
 		const struct access_listener *l = &o->listen[i];
-		if (access_options_chain_of(l->use) != chain || (l->transports & ACCESS_UDP) == 0)
+		if (access_options_chain_of(l->use) != chain || (l->transports & ACCESS_UDP) == 0 ||
+			l->capture != ACCESS_NO_CAPTURE)
 			continue;
 		if (chain_datagram_mtu(chain, &l->to, &first, &steady) == 0)
 			LOG_NOTICE("udp chain_mtu_f=%zu chain_mtu_s=%zu chain=%s", first, steady,
@@ -113,7 +119,12 @@ static void log_listening(const struct access_listener *l, uint16_t port)
 	struct addr addr = l->addr;
 	addr.port = port;
 	address_print(&addr, text);
-	if (l->protocols != 0)
+	if (l->capture != ACCESS_NO_CAPTURE)
+		LOG_NOTICE("listening addr=%s transport=%s capture=%s %s", text,
+			name_transports(l->transports),
+			l->capture == ACCESS_TPROXY ? "tproxy" : "redirect",
+			print_use(l->use, use, sizeof use));
+	else if (l->protocols != 0)
 		LOG_NOTICE("listening addr=%s proxy=%s users=%s %s", text,
 			listen_flag_proxy_name(l->protocols), l->needs_user ? "yes" : "no",
 			print_use(l->use, use, sizeof use));
@@ -194,7 +205,11 @@ static enum cli_exit serve(struct access_options *o, struct running *running, co
 	if (error == 0)
 		return CLI_OK;
 	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
-		port_owner_explain(stderr, "access", &o->listen[i_failed].addr, o->passed, error);
+		if (error == -EPERM && o->listen[i_failed].capture == ACCESS_TPROXY)
+			port_owner_explain_tproxy(stderr, "access", i_failed);
+		else
+			port_owner_explain(
+				stderr, "access", &o->listen[i_failed].addr, o->passed, error);
 		return CLI_LISTEN;
 	}
 	fprintf(stderr, "access: %s\n", err_text(error));
@@ -298,7 +313,7 @@ static const struct cli_command check_row = {
 int main(int argc, char **argv)
 {
 	static const struct cli_command *const commands[] = { &serve_row, &check_row,
-		&cli_explain_row };
+		&cli_explain_row, &tproxy_rules_row };
 	static const struct cli_program program = {
 		.name = "access",
 		.cli = &cli,

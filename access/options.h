@@ -27,6 +27,13 @@ struct access_caps_options {
 	uint64_t rate, rate_per_source, rate_per_user;
 };
 
+/* Connections that go elsewhere, which rules of the kernel give to us. */
+enum access_capture {
+	ACCESS_NO_CAPTURE,
+	ACCESS_REDIRECT, /* TCP */
+	ACCESS_TPROXY,   /* TCP and UDP */
+};
+
 struct access_listener {
 	unsigned transports; /* ACCESS_TCP, ACCESS_UDP or both: on the same port */
 	char *name;          /* or NULL; owned */
@@ -34,6 +41,7 @@ struct access_listener {
 	unsigned
 		protocols; /* GREETING_SOCKS | GREETING_HTTP: the client says where to; 0: to @to */
 	struct addr to;    /* target of every connection of a plain forward */
+	enum access_capture capture;           /* else the target is where each was going */
 	const struct chain_upstream_spec *use; /* one of access_options.upstreams: what no rule
 						  sends elsewhere */
 	struct netset from;                    /* sources served; empty = loopback and private */
@@ -57,6 +65,8 @@ struct access_options {
 	size_t n_upstreams;
 	struct route_rule *rules; /* owned; the first that matches wins */
 	size_t n_rules;
+	uint32_t mark; /* of sockets that are opened outwards; 0 = TRANSPARENT_MARK where something
+			  is captured, else none */
 	const struct systemd_sockets *passed;                 /* or NULL; a reload keeps them */
 	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */

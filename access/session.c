@@ -414,8 +414,20 @@ static void on_opened(enum opening_end end, void *owner)
 	}
 }
 
+static char *tell_target(const struct addr *target)
+{
+	char to[ADDR_TEXT_MAX], *told;
+	return asprintf(&told, "target=%s", addr_print(target, to)) < 0 ? NULL : told;
+}
+
 void access_session_start(
 	struct access_ingress *ingress, struct stream *client, const union addr_sock *peer)
+{
+	access_session_start_to(ingress, client, peer, NULL);
+}
+
+void access_session_start_to(struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, const struct addr *target)
 {
 	struct access_worker *worker = ingress->worker;
 	if (!access_ingress_serves(ingress, peer)) {
@@ -441,8 +453,10 @@ void access_session_start(
 		abort_client(s);
 		return;
 	}
+	if (target != NULL)
+		s->told = tell_target(target);
 	if (s->state == STATE_CHAIN)
-		start_chain(s, &ingress->options->to);
+		start_chain(s, target != NULL ? target : &ingress->options->to);
 	else if (opening_start(ingress, client, peer, on_opened, s, &s->opening) != 0)
 		end_early(s, "local");
 }

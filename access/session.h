@@ -20,6 +20,9 @@ struct access_session;
 /** access_session_start() - takes @client, just accepted from @peer at @ingress. */
 void access_session_start(
 	struct access_ingress *ingress, struct stream *client, const union addr_sock *peer);
+/** access_session_start_to() - the same of a plain forward, to a target of its own. */
+void access_session_start_to(struct access_ingress *ingress, struct stream *client,
+	const union addr_sock *peer, const struct addr *target);
 /** access_sessions_drain() - ends those that have not yet said a word of their greeting, and
  * associations as their flows become idle. */
 void access_sessions_drain(struct access_worker *worker);

@@ -2,14 +2,17 @@
 
 #include "access/flow_log.h"
 #include "access/flow_way.h"
+#include "access/transparent.h"
 #include "chain/wire_status.h"
 #include "common/flow.h"
 #include "common/loop.h"
+#include "common/seal.h"
 #include "common/warm.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
@@ -23,6 +26,8 @@ struct access_udp {
 	struct access_ingress *ingress; /* of new flows */
 	struct udp_io *io;
 	struct udp *udp;
+	struct transparent_voices *voices; /* of captured datagrams; else NULL */
+	uint8_t name_keys[2][16];          /* likewise */
 	struct flow_table *table;
 	struct timer timer; /* of the table */
 	struct warm_list hot;
@@ -38,6 +43,8 @@ struct udp_flow {
 	struct access_flow_way way; /* .datagram NULL = has failed, and keeps its client quiet */
 	struct access_charges charges;
 	union addr_sock client, local;
+	struct addr to;
+	struct transparent_voice *voice; /* speaks for the target; NULL until the first answer */
 	uint64_t start_ms;
 	struct warm warm;
 	uint32_t id;
@@ -79,8 +86,7 @@ static void on_timer(struct timer *timer)
 static struct access_flow_names names_of(const struct udp_flow *f)
 {
 	const struct access_ingress *in = f->way.ingress;
-	return (struct access_flow_names){ in->worker, &f->client, &in->options->to, f->id,
-		&f->way };
+	return (struct access_flow_names){ in->worker, &f->client, &f->to, f->id, &f->way };
 }
 
 /* What it holds beside its place in the table. */
@@ -104,6 +110,7 @@ static void end_flow(struct udp_flow *f, const char *end)
 	access_charges_return(&f->charges);
 	flow_name_remove(at->table, &f->name);
 	flow_remove(at->table, &f->flow);
+	transparent_voice_give(f->voice);
 	free(f);
 	worker->on_session_end(worker);
 }
@@ -133,6 +140,16 @@ static void use(struct udp_flow *f)
 	warm_use(&f->at->hot, &f->warm);
 }
 
+static bool take_voice(struct udp_flow *f)
+{
+	char to[ADDR_TEXT_MAX];
+	int error = transparent_voice_take(f->at->voices, &f->local, &f->voice);
+	if (error != 0)
+		LOG_LIMITED(LOG_LEVEL_WARNING, "cannot answer for a target=%s error=%s",
+			addr_print(&f->to, to), err_name(error));
+	return error == 0;
+}
+
 static void deliver(struct bytes data, void *owner)
 {
 	struct udp_flow *f = owner;
@@ -142,16 +159,19 @@ static void deliver(struct bytes data, void *owner)
 		access_flow_way_report(&f->way, NULL);
 		flow_confirm(at->table, &f->flow);
 		flow_set_idle(at->table, &f->flow,
-			f->way.ingress->options->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS
-								     : ACCESS_FLOW_IDLE_MS,
+			f->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS : ACCESS_FLOW_IDLE_MS,
 			now_of(at));
 		arm(at);
 	}
 	use(f);
-	if (access_charges_carry(&f->charges, SHAPER_DOWN, data.len))
-		udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
-	else
+	if (!access_charges_carry(&f->charges, SHAPER_DOWN, data.len))
 		at->counters.n_over_rate++;
+	else if (at->voices == NULL)
+		udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
+	else if (f->voice != NULL || take_voice(f))
+		transparent_voice_send(f->voice, &f->client, data);
+	else
+		at->counters.n_dropped++;
 }
 
 static void on_status(uint8_t status, void *owner)
@@ -164,8 +184,7 @@ static void on_status(uint8_t status, void *owner)
 	LOG_LIMITED(status == STATUS_MSGSIZE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
 		"unreachable flow=%u.%" PRIu32 " from=%s target=%s status=%s told=%s",
 		in->worker->i_worker, f->id, addr_sock_print(&f->client, from),
-		addr_print(&in->options->to, to), wire_status_find(status)->slug,
-		is_told ? "yes" : "no");
+		addr_print(&f->to, to), wire_status_find(status)->slug, is_told ? "yes" : "no");
 }
 
 static void on_fail(const struct chain_error *error, void *owner)
@@ -200,6 +219,22 @@ static uint8_t name_client(const union addr_sock *client, uint8_t to[FLOW_NAME_M
 	return (uint8_t)(len + sizeof client->ip6.sin6_scope_id);
 }
 
+/* Of captured datagrams also where they were going. Two addresses of IP6 are longer than a name. */
+static uint8_t name_flow(
+	const struct access_udp *at, const struct udp_packet *packet, uint8_t to[FLOW_NAME_MAX])
+{
+	uint8_t both[2 * FLOW_NAME_MAX];
+	if (at->voices == NULL)
+		return name_client(packet->from, to);
+	uint8_t len = name_client(packet->from, both);
+	len = (uint8_t)(len + name_client(packet->local, both + len));
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t hash = seal_siphash(at->name_keys[i], bytes_of(both, len));
+		memcpy(to + i * sizeof hash, &hash, sizeof hash);
+	}
+	return 2 * sizeof(uint64_t);
+}
+
 static int start_chain(struct udp_flow *f)
 {
 	static const struct chain_datagram_ops ops = {
@@ -207,7 +242,7 @@ static int start_chain(struct udp_flow *f)
 	};
 	struct access_ingress *in = f->at->ingress;
 	struct route_query query = {
-		.target = &in->options->to,
+		.target = &f->to,
 		.source = &f->client,
 		.listener = in->options->name,
 		.protocol = ROUTE_UDP,
@@ -239,11 +274,21 @@ static struct udp_flow *new_flow(struct access_udp *at, const struct udp_packet 
 {
 	if (at->is_draining || !access_ingress_serves(at->ingress, packet->from))
 		return NULL;
+	if (at->voices != NULL && transparent_is_loop(packet->local, udp_port(at->udp))) {
+		LOG_LIMITED(LOG_LEVEL_WARNING,
+			"refused: datagrams to this listener itself would be a loop");
+		return NULL;
+	}
 	struct udp_flow *f = calloc(1, sizeof *f);
 	if (f == NULL)
 		return NULL;
 	f->at = at;
 	f->client = *packet->from;
+	f->local = *packet->local;
+	if (at->voices != NULL)
+		addr_from_sock(packet->local, &f->to);
+	else
+		f->to = at->ingress->options->to;
 	f->start_ms = now_of(at);
 	if (!access_charges_take(&f->charges, at->ingress, packet->from) ||
 		!enter_flow(f, name, name_len)) {
@@ -261,7 +306,7 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 {
 	struct access_udp *at = owner;
 	uint8_t name[FLOW_NAME_MAX];
-	uint8_t name_len = name_client(packet->from, name);
+	uint8_t name_len = name_flow(at, packet, name);
 	struct flow_name *found = flow_find(at->table, NAME_CLIENT, name, name_len);
 	struct udp_flow *f = found != NULL ? (struct udp_flow *)found->flow
 					   : new_flow(at, packet, name, name_len);
@@ -305,11 +350,15 @@ int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
 		return ERR_NOMEM;
 	udp->ingress = ingress;
 	udp->io = io;
+	seal_random(udp->name_keys, sizeof udp->name_keys);
 	int error = flow_table_new(max_flows > 0 ? max_flows : ACCESS_FLOWS_MAX,
 		loop_now_ms(ingress->worker->loop), on_idle, udp, &udp->table);
+	if (error == 0 && socket->is_transparent)
+		error = transparent_voices_new(io, &ops, udp, &udp->voices);
 	if (error == 0)
 		error = udp_open(io, socket, &ops, udp, &udp->udp);
 	if (error != 0) {
+		transparent_voices_free(udp->voices);
 		flow_table_free(udp->table);
 		free(udp);
 		return error;
@@ -364,6 +413,7 @@ void access_udp_close(struct access_udp *udp)
 	loop_timer_stop(worker_of(udp)->loop, &udp->timer);
 	warm_list_deinit(&udp->hot);
 	udp_close(udp->udp);
+	transparent_voices_free(udp->voices);
 	flow_table_free(udp->table);
 	free(udp);
 }

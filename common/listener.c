@@ -67,7 +67,7 @@ static void on_poll(struct poll *poll, unsigned events)
 }
 
 /* TCP_NODELAY is inherited by what is accepted. */
-static int bind_and_listen(const union addr_sock *at, bool is_dual, bool shares_port)
+static int bind_and_listen(const union addr_sock *at, bool is_dual, unsigned flags)
 {
 	static const int on = 1;
 	int only_ip6 = is_dual ? 0 : 1;
@@ -75,11 +75,18 @@ static int bind_and_listen(const union addr_sock *at, bool is_dual, bool shares_
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (shares_port)
+	if (flags & LISTENER_SHARES_PORT)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (at->any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_ip6, sizeof only_ip6);
+	bool is_ip6 = at->any.sa_family == AF_INET6;
+	if ((flags & LISTENER_TRANSPARENT) &&
+		setsockopt(fd, is_ip6 ? SOL_IPV6 : SOL_IP,
+			is_ip6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on) != 0) {
+		close(fd);
+		return -EPERM;
+	}
 	if (bind(fd, &at->any, addr_sock_len(at)) != 0 || listen(fd, BACKLOG) != 0) {
 		int error = -errno;
 		close(fd);
@@ -88,19 +95,19 @@ static int bind_and_listen(const union addr_sock *at, bool is_dual, bool shares_
 	return fd;
 }
 
-static int open_socket(const struct addr *at, bool shares_port)
+static int open_socket(const struct addr *at, unsigned flags)
 {
 	union addr_sock sock = { .any.sa_family = AF_UNSPEC };
 	if (at->kind != ADDR_NONE) {
 		int error = addr_to_sock(at, &sock);
-		return error != 0 ? error : bind_and_listen(&sock, false, shares_port);
+		return error != 0 ? error : bind_and_listen(&sock, false, flags);
 	}
 	sock.ip6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
-	int fd = bind_and_listen(&sock, true, shares_port);
+	int fd = bind_and_listen(&sock, true, flags);
 	if (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL)
 		return fd;
 	sock.ip4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(at->port) };
-	return bind_and_listen(&sock, false, shares_port);
+	return bind_and_listen(&sock, false, flags);
 }
 
 /* Takes @fd. */
@@ -124,10 +131,10 @@ static int watch(struct loop *loop, int fd, listener_fn *fn, void *owner, struct
 	return 0;
 }
 
-int listener_open(struct loop *loop, const struct addr *at, bool shares_port, listener_fn *fn,
+int listener_open(struct loop *loop, const struct addr *at, unsigned flags, listener_fn *fn,
 	void *owner, struct listener **ret)
 {
-	int fd = open_socket(at, shares_port);
+	int fd = open_socket(at, flags);
 	return fd < 0 ? fd : watch(loop, fd, fn, owner, ret);
 }
 
@@ -150,7 +157,7 @@ static uint16_t port_of(int fd)
 
 int listener_claim(struct addr *at)
 {
-	int fd = open_socket(at, false);
+	int fd = open_socket(at, 0);
 	if (fd < 0)
 		return fd;
 	at->port = port_of(fd);

@@ -12,13 +12,18 @@
  * EMFILE/ENFILE/ENOBUFS/ENOMEM it pauses 100 ms and goes on: no spin, pending connections wait in
  * the backlog. */
 struct listener;
+enum {                            /* bits */
+	LISTENER_SHARES_PORT = 1, /* SO_REUSEPORT, for several workers */
+	LISTENER_TRANSPARENT = 2, /* IP_TRANSPARENT: takes what goes to other hosts, if rules of the
+				     kernel give it to us */
+};
 /** listener_fn - a new connection; @stream is the callee's to own. @peer is unmapped; of a
  * unix socket it is AF_UNIX alone. */
 typedef void listener_fn(struct stream *stream, const union addr_sock *peer, void *owner);
 /** listener_open() - binds and listens (kind ADDR_NONE: dual stack, 0.0.0.0 where IPv6 is off).
- * @shares_port: SO_REUSEPORT, for several workers; a listener that does not share finds a port that
- * anybody else holds in use. Return: 0, or -errno of bind/listen. */
-NODISCARD int listener_open(struct loop *loop, const struct addr *at, bool shares_port,
+ * A listener that does not share finds a port that anybody else holds in use. Return: 0, or -errno
+ * of bind/listen; -EPERM: LISTENER_TRANSPARENT needs CAP_NET_ADMIN. */
+NODISCARD int listener_open(struct loop *loop, const struct addr *at, unsigned flags,
 	listener_fn *fn, void *owner, struct listener **ret);
 /** listener_open_fd() - the same on a copy of @fd, which is bound and listens already: several
  * workers may share it. Return: 0, or -errno. */

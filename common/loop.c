@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -196,6 +197,19 @@ void loop_defer(struct loop *loop, struct task *task, task_fn *fn)
 	loop->last_task = &task->next;
 	if (loop->is_between)
 		loop_guest_poke(loop);
+}
+
+void loop_set_mark(struct loop *loop, uint32_t mark)
+{
+	loop->mark = mark;
+}
+
+int loop_mark_socket(const struct loop *loop, int fd)
+{
+	if (loop->mark == 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_MARK, &loop->mark, sizeof loop->mark) == 0)
+		return 0;
+	return -errno;
 }
 
 int poll_add(struct loop *loop, struct poll *poll, int fd, poll_fn *fn)

@@ -120,6 +120,12 @@ enum loop_scratch {
 };
 uint8_t *loop_scratch(struct loop *loop, enum loop_scratch which);
 
+/** loop_set_mark() - the mark (SO_MARK) of every socket that is opened from here outwards, so that
+ * rules of the kernel can tell them from others; 0 = none. loop_mark_socket(): sets it. Return: 0,
+ * or -EPERM: it needs CAP_NET_ADMIN. */
+void loop_set_mark(struct loop *loop, uint32_t mark);
+NODISCARD int loop_mark_socket(const struct loop *loop, int fd);
+
 /** loop_uv() - for the modules that wrap a library on libuv. */
 struct uv_loop_s *loop_uv(struct loop *loop);
 

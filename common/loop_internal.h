@@ -28,6 +28,7 @@ struct loop {
 	bool uv_needs_turn; /* watchers may have been added that libuv has not told the kernel yet
 			     */
 	uint64_t now_ms;
+	uint32_t mark;
 	struct timer_wheel *wheel;
 	struct poll *again, *again_running;
 	struct task *first_task, **last_task;

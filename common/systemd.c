@@ -20,10 +20,9 @@ struct systemd_sockets {
 	struct passed sockets[];
 };
 
-/* Return: @min - 1 if @name is unset or no number of @min..@max. */
-static long read_number(const char *name, long min, long max)
+/* Return: @min - 1 if @text is NULL or no number of @min..@max. */
+static long read_number(const char *text, long min, long max)
 {
-	const char *text = getenv(name);
 	char *end;
 	if (text == NULL || *text < '0' || *text > '9')
 		return min - 1;
@@ -87,8 +86,8 @@ static int take(size_t n, struct systemd_sockets **ret)
 
 int systemd_take(struct systemd_sockets **ret)
 {
-	long n = read_number("LISTEN_FDS", 1, SOCKETS_MAX);
-	bool is_ours = read_number("LISTEN_PID", 1, INT32_MAX) == (long)getpid();
+	long n = read_number(getenv("LISTEN_FDS"), 1, SOCKETS_MAX);
+	bool is_ours = read_number(getenv("LISTEN_PID"), 1, INT32_MAX) == (long)getpid();
 	*ret = NULL;
 	int error = n > 0 && is_ours ? take((size_t)n, ret) : 0;
 	unsetenv("LISTEN_FDS");

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/netfilter_ipv4.h>
 #include <linux/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -548,12 +549,14 @@ int tcp_connect(struct loop *loop, const union addr_sock *to, bool speaks_first,
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (speaks_first)
 		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
-	if (connect(fd, &to->any, addr_sock_len(to)) != 0 && errno != EINPROGRESS) {
-		int error = -errno;
+	int error = loop_mark_socket(loop, fd);
+	if (error == 0 && connect(fd, &to->any, addr_sock_len(to)) != 0 && errno != EINPROGRESS)
+		error = -errno;
+	if (error != 0) {
 		close(fd);
 		return error;
 	}
-	int error = open_fd(loop, fd, TCP_IS_CONNECTING, &s);
+	error = open_fd(loop, fd, TCP_IS_CONNECTING, &s);
 	if (error != 0)
 		return error;
 	stream_own(s, fn, owner);
@@ -608,6 +611,21 @@ bool tcp_peer(const struct stream *s, union addr_sock *ret)
 bool tcp_local(const struct stream *s, union addr_sock *ret)
 {
 	return ask_name(s, getsockname, ret);
+}
+
+bool tcp_original(const struct stream *s, union addr_sock *ret)
+{
+	union addr_sock local, at = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof at;
+	int fd = ((const struct tcp *)s)->poll.fd;
+	if (!tcp_local(s, &local))
+		return false;
+	bool is_ip4 = local.any.sa_family == AF_INET;
+	if (getsockopt(fd, is_ip4 ? SOL_IP : SOL_IPV6, SO_ORIGINAL_DST, &at, &len) != 0)
+		return false;
+	addr_sock_unmap(&at);
+	*ret = at;
+	return true;
 }
 
 void tcp_pull_start(struct stream *s)

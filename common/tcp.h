@@ -44,6 +44,9 @@ void tcp_watch_end(struct stream *s, bool is_on);
 void tcp_cut_on_death(struct stream *s);
 bool tcp_peer(const struct stream *s, union addr_sock *ret);
 bool tcp_local(const struct stream *s, union addr_sock *ret); /* our end, as the peer sees it */
+/** tcp_original() - where an accepted connection was going before the kernel redirected it to us.
+ * Return: false if it was not redirected. */
+bool tcp_original(const struct stream *s, union addr_sock *ret);
 
 /*
  * Splicing (relay_splice.c only). tcp_pull_start(): from now on DATA carries no bytes and means

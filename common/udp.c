@@ -115,6 +115,7 @@ const struct udp_counters *udp_io_counters(const struct udp_io *io)
 struct told {
 	size_t segment; /* size of the datagrams in it; 0 = it is one */
 	union addr_sock local;
+	bool is_whole; /* local has its port */
 };
 
 static void read_control(struct msghdr *header, struct told *ret)
@@ -136,6 +137,12 @@ static void read_control(struct msghdr *header, struct told *ret)
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			ret->local.ip4.sin_family = AF_INET;
 			ret->local.ip4.sin_addr = info.ipi_spec_dst;
+		} else if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR) {
+			memcpy(&ret->local.ip4, CMSG_DATA(c), sizeof ret->local.ip4);
+			ret->is_whole = true;
+		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR) {
+			memcpy(&ret->local.ip6, CMSG_DATA(c), sizeof ret->local.ip6);
+			ret->is_whole = true;
 		}
 	}
 }
@@ -149,7 +156,8 @@ static void find_local(const struct udp *udp, struct told *told)
 		return;
 	}
 	addr_sock_unmap(&told->local);
-	addr_sock_set_port(&told->local, addr_sock_port(&udp->local[0]));
+	if (!told->is_whole)
+		addr_sock_set_port(&told->local, addr_sock_port(&udp->local[0]));
 }
 
 /* One message, which may be a train of datagrams. Return: how many it had. */
@@ -284,6 +292,21 @@ static void tell_local(int fd, const union addr_sock *at)
 			at->any.sa_family == AF_INET6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
 }
 
+/* A dual-stack socket is asked about both families. */
+static bool set_transparent(int fd, int family, bool tells_target)
+{
+	static const int on = 1;
+	bool is_ip6 = family == AF_INET6;
+	if (setsockopt(fd, is_ip6 ? SOL_IPV6 : SOL_IP, is_ip6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
+		    &on, sizeof on) != 0)
+		return false;
+	if (tells_target)
+		set_option(fd, SOL_IP, IP_RECVORIGDSTADDR, 1);
+	if (tells_target && is_ip6)
+		set_option(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1);
+	return true;
+}
+
 static int bind_and_connect(
 	int fd, const union addr_sock *at, bool is_dual, const struct udp_options *options)
 {
@@ -291,8 +314,14 @@ static int bind_and_connect(
 		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_dual ? 0 : 1);
 	if (options->shares_port)
 		set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (at != NULL && options->connect == NULL)
+	if (options->speaks_for)
+		set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (at != NULL && (options->is_transparent || options->speaks_for)) {
+		if (!set_transparent(fd, at->any.sa_family, options->is_transparent))
+			return -EPERM;
+	} else if (at != NULL && options->connect == NULL) {
 		tell_local(fd, at);
+	}
 	if (at != NULL && bind(fd, &at->any, addr_sock_len(at)) != 0)
 		return -errno;
 	const union addr_sock *to = options->connect;
@@ -369,6 +398,8 @@ int udp_open(struct udp_io *io, const struct udp_options *options, const struct 
 	udp->is_connected = is_connected;
 	int fd = open_socket(options);
 	int error = fd < 0 ? fd : 0;
+	if (error == 0)
+		error = loop_mark_socket(io->loop, fd);
 	if (error == 0 && getsockname(fd, &local.any, &len) != 0)
 		error = -errno;
 	if (error == 0)
@@ -385,7 +416,7 @@ int udp_open(struct udp_io *io, const struct udp_options *options, const struct 
 	udp->first_queued = UDP_NONE;
 	udp->train_max = UINT16_MAX;
 	udp->is_ip6 = local.any.sa_family == AF_INET6;
-	udp->tells_local = !is_connected && is_any(&local);
+	udp->tells_local = !is_connected && is_any(&local) && !options->is_transparent;
 	if (!is_connected)
 		udp->local[0] = local;
 	*ret = udp;

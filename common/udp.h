@@ -39,6 +39,10 @@ struct udp_options {
 				    port of the family of @connect */
 	const union addr_sock *connect; /* or NULL */
 	bool shares_port;               /* SO_REUSEPORT, for several workers */
+	bool is_transparent; /* IP_TRANSPARENT: takes what goes to other hosts, if rules of the
+				kernel give it to us; udp_packet.local is then where it was going */
+	bool speaks_for;     /* IP_TRANSPARENT: @bind is an address of another host, in whose name
+				we answer. Several sockets may have it (SO_REUSEADDR) */
 	int adopted_fd; /* a bound socket, of which a copy is used instead of all that; 0 = none */
 	bool keeps_df;  /* IP_PMTUDISC_PROBE; else IP_PMTUDISC_DONT: fragmentation is allowed */
 	bool is_shared; /* buffers of UDP_BUFFER, else of UDP_FLOW_BUFFER */

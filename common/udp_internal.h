@@ -24,7 +24,7 @@ struct udp_slot {
 };
 union udp_control {
 	size_t align; /* of a struct cmsghdr */
-	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+	uint8_t bytes[CMSG_SPACE(sizeof(struct sockaddr_in6)) + CMSG_SPACE(sizeof(int))];
 };
 
 /* Where recvmmsg() puts things. */

@@ -5,14 +5,22 @@
 #include "config/read_access.h"
 #include "config/read_chain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static size_t n_listen(const struct access_flags *flags)
+{
+	return flags->listen.n_words + flags->redirects.n_words + flags->tproxies.n_words;
+}
 
 /* Whether flags say what to serve, instead of a file. */
 static bool has_own(const struct access_flags *flags)
 {
 	const struct listen_flags *l = &flags->listener;
-	return flags->listen.n_words > 0 || flags->hops.n_words > 0 || flags->chain != NULL ||
+	return n_listen(flags) > 0 || flags->hops.n_words > 0 || flags->chain != NULL ||
 	       l->to != NULL || l->from != NULL || l->users_file != NULL;
 }
 
@@ -20,10 +28,12 @@ static bool has_own(const struct access_flags *flags)
 static const char *check_flags(const struct access_flags *flags)
 {
 	if (flags->daemon.config != NULL && has_own(flags))
-		return "--config excludes --listen, --to, --chain, --hop, --from and --users-file";
+		return "--config excludes --listen, --redirect, --tproxy, --to, --chain, --hop, "
+		       "--from and "
+		       "--users-file";
 	if (flags->daemon.config != NULL || !has_own(flags))
 		return NULL;
-	if (flags->listen.n_words == 0)
+	if (n_listen(flags) == 0)
 		return "needs --listen ADDR";
 	if (flags->chain != NULL && flags->hops.n_words > 0)
 		return "--chain and --hop exclude each other";
@@ -96,21 +106,40 @@ static enum cli_exit load_chain(const struct cli *cli, const struct access_flags
 	return result == CLI_OK ? CLI_FAILED : result;
 }
 
+static enum cli_exit add_listeners(const struct cli *cli, const struct access_flags *flags,
+	const char *scheme, const struct cli_words *words, struct access_options *o,
+	struct report *report)
+{
+	enum cli_exit result = CLI_OK;
+	for (size_t i = 0; i < words->n_words && result == CLI_OK; i++) {
+		char *text;
+		if (asprintf(&text, "%s%s", scheme, words->words[i]) < 0)
+			return CLI_FAILED;
+		result = listen_flag_read(cli, &flags->listener, text, o->upstreams[0], report,
+			&o->listen[o->n_listen++]);
+		free(text);
+	}
+	return result;
+}
+
 static enum cli_exit configure_from_flags(const struct cli *cli, const struct access_flags *flags,
 	struct access_options *o, struct report *report)
 {
+	const struct {
+		const char *scheme;
+		const struct cli_words *words;
+	} kinds[] = { { "", &flags->listen }, { "redirect://", &flags->redirects },
+		{ "tproxy://", &flags->tproxies } };
 	enum cli_exit result = load_chain(cli, flags, o, report);
 	if (result != CLI_OK)
 		return result;
-	o->listen = calloc(flags->listen.n_words, sizeof *o->listen);
+	o->listen = calloc(n_listen(flags), sizeof *o->listen);
 	if (o->listen == NULL)
 		return CLI_FAILED;
-	for (size_t i = 0; i < flags->listen.n_words; i++) {
-		result = listen_flag_read(cli, &flags->listener, flags->listen.words[i],
-			o->upstreams[0], report, &o->listen[o->n_listen++]);
-		if (result != CLI_OK)
-			return result;
-	}
+	for (size_t i = 0; result == CLI_OK && i < COUNT(kinds); i++)
+		result = add_listeners(cli, flags, kinds[i].scheme, kinds[i].words, o, report);
+	if (result != CLI_OK)
+		return result;
 	return report_n_errors(report) > 0 ? CLI_CONFIG : CLI_OK;
 }
 
@@ -146,6 +175,8 @@ void access_flags_deinit(struct access_flags *flags)
 {
 	cli_words_deinit(&flags->listen);
 	cli_words_deinit(&flags->hops);
+	cli_words_deinit(&flags->redirects);
+	cli_words_deinit(&flags->tproxies);
 }
 
 bool access_flags_reads_stdin(const struct access_flags *flags)

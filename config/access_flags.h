@@ -9,7 +9,7 @@
 
 struct access_flags {
 	struct daemon_flags daemon;
-	struct cli_words listen, hops;
+	struct cli_words listen, hops, redirects, tproxies;
 	struct listen_flags listener;
 	const char *chain;
 };

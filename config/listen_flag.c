@@ -11,15 +11,18 @@
 struct scheme {
 	const char *text;
 	unsigned transports, protocols;
+	enum access_capture capture;
 };
 
 static const struct scheme schemes[] = {
-	{ "tcp://", ACCESS_TCP, 0 },
-	{ "udp://", ACCESS_UDP, 0 },
-	{ "socks5://", ACCESS_TCP, GREETING_SOCKS },
-	{ "http://", ACCESS_TCP, GREETING_HTTP },
+	{ "tcp://", ACCESS_TCP, 0, ACCESS_NO_CAPTURE },
+	{ "udp://", ACCESS_UDP, 0, ACCESS_NO_CAPTURE },
+	{ "socks5://", ACCESS_TCP, GREETING_SOCKS, ACCESS_NO_CAPTURE },
+	{ "http://", ACCESS_TCP, GREETING_HTTP, ACCESS_NO_CAPTURE },
+	{ "redirect://", ACCESS_TCP, 0, ACCESS_REDIRECT },
+	{ "tproxy://", ACCESS_TCP | ACCESS_UDP, 0, ACCESS_TPROXY },
 };
-static const struct scheme no_scheme = { "", ACCESS_TCP | ACCESS_UDP, 0 };
+static const struct scheme no_scheme = { "", ACCESS_TCP | ACCESS_UDP, 0, ACCESS_NO_CAPTURE };
 
 const char *listen_flag_proxy_name(unsigned protocols)
 {
@@ -38,7 +41,9 @@ static const struct scheme *find_scheme(const struct cli *cli, const char *text)
 		if (strncmp(text, schemes[i].text, strlen(schemes[i].text)) == 0)
 			return &schemes[i];
 	}
-	cli_wrong(cli, "--listen: tcp://, udp://, socks5:// and http:// are known, not \"%.*s://\"",
+	cli_wrong(cli,
+		"--listen: tcp://, udp://, socks5://, http://, redirect:// and tproxy:// are "
+		"known, not \"%.*s://\"",
 		end - text > 20 ? 20 : (int)(end - text), text);
 	return NULL;
 }
@@ -69,6 +74,13 @@ static bool choose_target(const struct cli *cli, const struct listen_flags *flag
 {
 	l->transports = scheme->transports;
 	l->protocols = scheme->protocols;
+	l->capture = scheme->capture;
+	if (l->capture != ACCESS_NO_CAPTURE)
+		return flags->to == NULL ||
+		       cli_wrong(cli,
+			       "--listen %s sends each connection where it was going; "
+			       "--to is for plain forwards",
+			       text);
 	if (l->protocols != 0)
 		return flags->to == NULL ||
 		       cli_wrong(cli,

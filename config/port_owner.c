@@ -181,3 +181,11 @@ void port_owner_explain(FILE *out, const char *program, const struct addr *addr,
 		fprintf(out, "%s\n", err_text(error));
 	}
 }
+
+void port_owner_explain_tproxy(FILE *out, const char *program, int i)
+{
+	fprintf(out,
+		"%s: /listen/%d: tproxy needs CAP_NET_ADMIN; hint: use access-tproxy.service, and "
+		"'access tproxy-rules' prints the firewall rules\n",
+		program, i);
+}

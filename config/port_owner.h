@@ -16,5 +16,7 @@ NODISCARD bool port_owner_find(const struct addr *addr, char *name, size_t size,
  * listener_open() or place_open() returned it. @passed: what systemd did; NULL: nothing. */
 void port_owner_explain(FILE *out, const char *program, const struct addr *addr,
 	const struct systemd_sockets *passed, int error);
+/** port_owner_explain_tproxy() - that listener @i of a configuration may not be transparent. */
+void port_owner_explain_tproxy(FILE *out, const char *program, int i);
 
 #endif

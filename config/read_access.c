@@ -126,6 +126,11 @@ static void read_workers(struct document *d, const struct json *value, void *to)
 	read_common_workers(d, value, &((struct access_file *)to)->options->n_workers);
 }
 
+static void read_mark(struct document *d, const struct json *value, void *to)
+{
+	field_integer(d, value, 1, UINT32_MAX, &((struct access_file *)to)->options->mark);
+}
+
 static void read_drain(struct document *d, const struct json *value, void *to)
 {
 	field_duration(d, value, &((struct access_file *)to)->options->drain_ms);
@@ -145,6 +150,7 @@ static void read_all(struct document *d, struct access_file *file)
 		{ "limits", read_all_limits, false },
 		{ "workers", read_workers, false },
 		{ "drain", read_drain, false },
+		{ "mark", read_mark, false },
 	};
 	read_chains(d, file);
 	add_direct(d, file);

@@ -73,15 +73,19 @@ static void read_listen_addr(struct document *d, const struct json *value, void 
 
 static void read_type(struct document *d, const struct json *value, void *to)
 {
-	static const char *const words[] = { "auto", "socks5", "http", "tcp", "udp" };
+	static const char *const words[] = { "auto", "socks5", "http", "tcp", "udp", "redirect",
+		"tproxy" };
 	static const struct {
 		unsigned transports, protocols;
+		enum access_capture capture;
 	} meant[] = {
-		{ ACCESS_TCP, GREETING_SOCKS | GREETING_HTTP },
-		{ ACCESS_TCP, GREETING_SOCKS },
-		{ ACCESS_TCP, GREETING_HTTP },
-		{ ACCESS_TCP, 0 },
-		{ ACCESS_UDP, 0 },
+		{ ACCESS_TCP, GREETING_SOCKS | GREETING_HTTP, ACCESS_NO_CAPTURE },
+		{ ACCESS_TCP, GREETING_SOCKS, ACCESS_NO_CAPTURE },
+		{ ACCESS_TCP, GREETING_HTTP, ACCESS_NO_CAPTURE },
+		{ ACCESS_TCP, 0, ACCESS_NO_CAPTURE },
+		{ ACCESS_UDP, 0, ACCESS_NO_CAPTURE },
+		{ ACCESS_TCP, 0, ACCESS_REDIRECT },
+		{ ACCESS_TCP | ACCESS_UDP, 0, ACCESS_TPROXY },
 	};
 	struct access_listener *l = ((struct listener_file *)to)->listener;
 	size_t i;
@@ -89,6 +93,7 @@ static void read_type(struct document *d, const struct json *value, void *to)
 		return;
 	l->transports = meant[i].transports;
 	l->protocols = meant[i].protocols;
+	l->capture = meant[i].capture;
 }
 
 static void read_to(struct document *d, const struct json *value, void *to)
@@ -140,7 +145,11 @@ static void complete_target(
 	if (l->protocols != 0 && own != NULL) {
 		document_error(d, own, DOCUMENT_NAME,
 			"the clients of a proxy say where to; \"to\" is for plain forwards");
-	} else if (l->protocols != 0 || own != NULL || l->use == NULL) {
+	} else if (l->capture != ACCESS_NO_CAPTURE && own != NULL) {
+		document_error(d, own, DOCUMENT_NAME,
+			"each connection goes where it was going; \"to\" is for plain forwards");
+	} else if (l->protocols != 0 || l->capture != ACCESS_NO_CAPTURE || own != NULL ||
+		   l->use == NULL) {
 		return;
 	} else if (access_options_chain_of(l->use)->has_target) {
 		l->to = access_options_chain_of(l->use)->target;

@@ -414,7 +414,7 @@ class Programs(Case):
                 done = self.run_program(*command)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertRegex(done.stderr, r"^\w+( \w+)?: .+\nTry '")
-        self.assertIn('--listen: tcp://, udp://, socks5:// and http:// are known, not "socks4://"',
+        self.assertIn('--listen: tcp://, udp://, socks5://, http://, redirect:// and tproxy:// are known, not "socks4://"',
                       self.run_program("access", "-l", "socks4://:0", *chain).stderr)
         self.assertIn("needs --listen ADDR", self.run_program("access", *chain).stderr)
         self.assertIn('--listen: "8080" has no host part', self.run_program("access", "-l", "udp://8080", *chain).stderr)

@@ -98,7 +98,7 @@ def options_of_page(name, command):
         return options_of_section(shared) | options_of_section(text)
     entry = re.search(rf"^\*{command}\*.*$", page["OTHER COMMANDS" if name == "chain" else "COMMANDS"], re.MULTILINE)
     assert entry, f"{name}(1) does not say what {command} is"
-    return {long: ("", "") for long in re.findall(r"\*--([\w-]+)\*", entry.group())}
+    return {long: ("", argument) for long, argument in re.findall(r"\*--([\w-]+)\*(?: _(\w+)_)?", entry.group())}
 
 
 def exit_codes_of_page(name):
