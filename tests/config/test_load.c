@@ -308,7 +308,7 @@ Test(load, access_takes_targets_and_chains_from_where_they_are)
 		"\"drain\":\"5s\"}",
 		false, &o, &text);
 	cr_assert(is_good, "%s", text);
-	cr_expect_eq(o.n_chains, 2);
+	cr_expect_eq(o.n_chains, 3, "direct is always one");
 	cr_expect_eq(o.listen[0].use, o.upstreams[0]);
 	cr_expect_eq(o.listen[0].to.port, 22);
 	cr_expect_eq(o.listen[1].use, o.upstreams[1]);
