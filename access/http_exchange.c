@@ -89,6 +89,8 @@ static void end(struct http_exchange *x, enum http_exchange_end how)
 {
 	release(x);
 	x->result.end = how;
+	x->result.keeps_client = x->result.keeps_client && how == HTTP_EXCHANGE_DONE;
+	x->result.keeps_server = x->result.keeps_server && how == HTTP_EXCHANGE_DONE;
 	x->on_done(&x->result, x->owner);
 	http_response_free(x->response);
 	free(x);

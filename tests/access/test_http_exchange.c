@@ -1,0 +1,341 @@
+/* One request and its answer between two streams in memory; random ones against a simple model. */
+#include "access/http_exchange.h"
+#include "access/http_greeting.h"
+#include "common/loop.h"
+#include "tests/support/pair.h"
+#include "tests/support/streams.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WAIT_MS  5000
+#define TEXT_MAX 300000
+#define ROUNDS   2000
+
+/* browser ── client: exchange: server ── origin */
+struct world {
+	struct loop *loop;
+	struct sink browser, origin;
+	struct stream *client, *server;
+	struct http_greeting *greeting;
+	struct http_exchange *exchange;
+	struct http_exchange_result result;
+	char rest[GREETING_HEAD_MAX];
+	bool is_done, is_draining;
+};
+
+static void on_done(const struct http_exchange_result *result, void *owner)
+{
+	struct world *w = owner;
+	cr_assert(!w->is_done);
+	w->is_done = true;
+	w->result = *result;
+	cr_assert_leq(result->rest.len, sizeof w->rest);
+	if (result->rest.len > 0)
+		memcpy(w->rest, result->rest.ptr, result->rest.len);
+}
+
+/* @request: head and what comes with it, which the greeting reads. */
+static void set_up(struct world *w, const char *request, size_t n_channel, size_t n_chunk)
+{
+	struct http_exchange_options options = { .ends_client = &w->is_draining };
+	struct stream *browser, *origin;
+	memset(w, 0, sizeof *w);
+	cr_assert_eq(loop_new(&w->loop), 0);
+	cr_assert_eq(pair_new(w->loop, n_channel, &browser, &w->client), 0);
+	cr_assert_eq(pair_new(w->loop, n_channel, &w->server, &origin), 0);
+	pair_set_chunk(w->client, n_chunk);
+	pair_set_chunk(w->server, n_chunk);
+	sink_take(&w->browser, browser);
+	sink_take(&w->origin, origin);
+	stream_read_start(browser);
+	stream_read_start(origin);
+	cr_assert_eq(http_greeting_new(false, &w->greeting), 0);
+	cr_assert_eq(http_greeting_feed(w->greeting, bytes_of(request, strlen(request))),
+		GREETING_READY);
+	cr_assert_eq(
+		http_exchange_start(w->client, w->server, http_greeting_request(w->greeting)->http,
+			&options, on_done, w, &w->exchange),
+		0);
+}
+
+static void tear_down(struct world *w)
+{
+	static const bool never = false;
+	if (!w->is_done)
+		http_exchange_cancel(w->exchange);
+	stream_drop(w->client);
+	stream_drop(w->server);
+	if (w->browser.stream != NULL)
+		stream_close(w->browser.stream);
+	if (w->origin.stream != NULL)
+		stream_close(w->origin.stream);
+	loop_run_until(w->loop, &w->browser.is_closed, WAIT_MS);
+	loop_run_until(w->loop, &w->origin.is_closed, WAIT_MS);
+	loop_run_until(w->loop, &never, 1);
+	sink_free(&w->browser);
+	sink_free(&w->origin);
+	http_greeting_free(w->greeting);
+	loop_free(w->loop);
+}
+
+static void turns(struct world *w)
+{
+	for (int i = 0; i < 10; i++)
+		loop_turn(w->loop);
+}
+
+static void say(struct world *w, struct stream *s, const char *text)
+{
+	stream_write(s, bytes_of(text, strlen(text)));
+	turns(w);
+}
+
+static void expect_heard(const struct sink *sink, const char *text)
+{
+	cr_expect_eq(sink->n, strlen(text), "%.*s", (int)sink->n, (const char *)sink->data);
+	cr_expect(sink->n == strlen(text) && memcmp(sink->data, text, sink->n) == 0, "%.*s",
+		(int)sink->n, (const char *)sink->data);
+}
+
+#define GET    "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GOT    "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+Test(http_exchange, an_answer_leaves_both_as_they_were)
+{
+	struct world w;
+	set_up(&w, GET "GET http://i/", 65536, SIZE_MAX);
+	turns(&w);
+	expect_heard(&w.origin, GOT);
+	cr_assert_not(w.is_done);
+	say(&w, w.origin.stream, ANSWER);
+	cr_assert(w.is_done);
+	expect_heard(&w.browser, ANSWER);
+	cr_expect_eq(w.result.end, HTTP_EXCHANGE_DONE);
+	cr_expect(w.result.keeps_client && w.result.keeps_server);
+	cr_expect_eq(w.result.status, 200);
+	cr_expect_eq(w.result.n_up, strlen(GOT));
+	cr_expect_eq(w.result.n_down, strlen(ANSWER));
+	cr_expect_eq(w.result.rest.len, strlen("GET http://i/"));
+	cr_expect_arr_eq(w.rest, "GET http://i/", w.result.rest.len);
+	tear_down(&w);
+}
+
+/* How the server's connection ends, and what becomes of it. */
+static const struct {
+	const char *said;
+	bool is_abort;
+	enum http_exchange_end end;
+	const char *heard; /* by the client */
+} ends[] = {
+	{ "", false, HTTP_EXCHANGE_UNANSWERED, "" },
+	{ "", true, HTTP_EXCHANGE_UNANSWERED, "" },
+	{ "HTTP/1.1", false, HTTP_EXCHANGE_INCOMPLETE, "" },
+	{ "HTTP/1.1 100 C\r\n\r\n", false, HTTP_EXCHANGE_INCOMPLETE, "HTTP/1.1 100 C\r\n\r\n" },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", false, HTTP_EXCHANGE_CUT,
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" },
+	{ "HTTP/1.1 200 OK\r\n\r\nsome", true, HTTP_EXCHANGE_CUT,
+		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsome" },
+	{ "HTTP/1.1 200 OK\r\n\r\nall", false, HTTP_EXCHANGE_DONE,
+		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall" },
+	{ "SSH-2.0\r\n", false, HTTP_EXCHANGE_BAD, "" },
+};
+
+Test(http_exchange, a_server_may_end_anywhere)
+{
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		struct world w;
+		set_up(&w, GET, 65536, SIZE_MAX);
+		turns(&w);
+		say(&w, w.origin.stream, ends[i].said);
+		if (ends[i].is_abort)
+			stream_abort(w.origin.stream);
+		else
+			stream_shutdown(w.origin.stream);
+		turns(&w);
+		cr_assert(w.is_done, "%s", ends[i].said);
+		cr_expect_eq(w.result.end, ends[i].end, "%s", ends[i].said);
+		cr_expect_not(w.result.keeps_server || w.result.keeps_client);
+		expect_heard(&w.browser, ends[i].heard);
+		tear_down(&w);
+	}
+}
+
+Test(http_exchange, who_is_on_the_way_down_says_so)
+{
+	struct world w;
+	set_up(&w, GET, 65536, SIZE_MAX);
+	w.is_draining = true;
+	turns(&w);
+	say(&w, w.origin.stream, ANSWER);
+	expect_heard(
+		&w.browser, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+	cr_expect(w.is_done && !w.result.keeps_client);
+	tear_down(&w);
+}
+
+/* ---- random exchanges ---- */
+
+struct random {
+	uint64_t state;
+};
+
+static unsigned draw(struct random *r, unsigned n)
+{
+	r->state = r->state * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(r->state >> 33) % n;
+}
+
+struct text {
+	size_t n;
+	char at[TEXT_MAX];
+};
+
+static void put(struct text *to, const char *text)
+{
+	size_t len = strlen(text);
+	cr_assert_lt(to->n + len, sizeof to->at);
+	memcpy(to->at + to->n, text, len + 1);
+	to->n += len;
+}
+
+static void put_bytes(struct random *r, struct text *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to->at[to->n++] = (char)('a' + draw(r, 26));
+	to->at[to->n] = '\0';
+}
+
+static size_t draw_length(struct random *r)
+{
+	static const unsigned max[] = { 1, 10, 1000, 30000 };
+	return draw(r, max[draw(r, 4)]);
+}
+
+enum framing {
+	NONE,
+	LENGTH,
+	CHUNKED,
+	UNTIL_END,
+};
+
+/* The fields that frame a body, and the body. */
+static void put_body(struct random *r, enum framing framing, struct text *fields, struct text *body)
+{
+	char line[64];
+	fields->n = body->n = 0;
+	put(fields, "");
+	put(body, "");
+	if (framing == LENGTH) {
+		put_bytes(r, body, draw_length(r));
+		snprintf(line, sizeof line, "Content-Length: %zu\r\n", body->n);
+		put(fields, line);
+	} else if (framing == UNTIL_END) {
+		put_bytes(r, body, draw_length(r));
+	} else if (framing == CHUNKED) {
+		put(fields, "Transfer-Encoding: chunked\r\n");
+		for (unsigned i = draw(r, 4); i > 0; i--) {
+			size_t n = 1 + draw_length(r) / 2;
+			snprintf(line, sizeof line, "%zx%s\r\n", n, draw(r, 2) ? ";x=y" : "");
+			put(body, line);
+			put_bytes(r, body, n);
+			put(body, "\r\n");
+		}
+		put(body, draw(r, 2) ? "0\r\n\r\n" : "000;z\r\nT: u\r\n\r\n");
+	}
+}
+
+static struct text fields, body, up, up_heard, down, down_heard;
+
+/* One exchange: what both say, and what each must hear. Return: whether the client can stay. */
+static bool compose(struct random *r, size_t *ret_head_len, bool *ret_is_to_end)
+{
+	enum framing answer = LENGTH + draw(r, 3);
+	bool closes = draw(r, 4) == 0;
+	up.n = up_heard.n = down.n = down_heard.n = 0;
+	put_body(r, draw(r, 3), &fields, &body);
+	put(&up, "POST http://h/ HTTP/1.1\r\nHost: h\r\n");
+	put(&up_heard, "POST / HTTP/1.1\r\nHost: h\r\n");
+	put(&up, fields.at);
+	put(&up_heard, fields.at);
+	put(&up, closes ? "Connection: close\r\n\r\n" : "\r\n");
+	put(&up_heard, closes ? "Connection: close\r\n\r\n" : "\r\n");
+	*ret_head_len = up.n;
+	put(&up, body.at);
+	put(&up_heard, body.at);
+	if (draw(r, 3) == 0) {
+		put(&down, "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n");
+		put(&down_heard, down.at);
+	}
+	put_body(r, answer, &fields, &body);
+	closes = closes || answer == UNTIL_END;
+	put(&down, "HTTP/1.1 200 OK\r\n");
+	put(&down_heard, "HTTP/1.1 200 OK\r\n");
+	put(&down, fields.at);
+	put(&down_heard, fields.at);
+	put(&down, "\r\n");
+	put(&down_heard, closes ? "Connection: close\r\n\r\n" : "\r\n");
+	put(&down, body.at);
+	put(&down_heard, body.at);
+	*ret_is_to_end = answer == UNTIL_END;
+	return !closes;
+}
+
+/* Says the next piece of @text if the last one has gone out. */
+static void say_some(struct random *r, struct sink *who, const struct text *text, size_t *at)
+{
+	size_t n = 1 + draw_length(r);
+	if (*at == text->n || (*at > 0 && !who->is_drained))
+		return;
+	if (n > text->n - *at)
+		n = text->n - *at;
+	who->is_drained = !stream_write(who->stream, bytes_of(text->at + *at, n));
+	*at += n;
+}
+
+static void play(struct random *r)
+{
+	static struct world w;
+	size_t n_head, i_up, i_down = 0;
+	bool is_to_end, keeps = compose(r, &n_head, &is_to_end), has_rest = draw(r, 2);
+	char head[1024];
+	memcpy(head, up.at, n_head);
+	head[n_head] = '\0';
+	i_up = n_head;
+	if (has_rest)
+		put(&up, "GET http://i/ HTTP/1.1\r\n");
+	set_up(&w, head, 100 + draw(r, 60000),
+		draw(r, 3) == 0 ? 10 + draw(r, 100) : 1000 + draw_length(r));
+	w.browser.is_drained = w.origin.is_drained = true;
+	for (int i = 0; i < 1000000 && !w.is_done; i++) {
+		say_some(r, &w.browser, &up, &i_up);
+		if (w.origin.n >= up_heard.n) /* all of the request was heard */
+			say_some(r, &w.origin, &down, &i_down);
+		if (is_to_end && i_down == down.n && w.origin.is_drained)
+			stream_shutdown(w.origin.stream);
+		loop_turn(w.loop);
+	}
+	cr_assert(w.is_done, "it ends");
+	turns(&w);
+	cr_assert_eq(w.result.end, HTTP_EXCHANGE_DONE, "%d", w.result.end);
+	cr_assert_eq(w.origin.n, up_heard.n);
+	cr_assert(memcmp(w.origin.data, up_heard.at, up_heard.n) == 0);
+	cr_assert_eq(w.browser.n, down_heard.n);
+	cr_assert(memcmp(w.browser.data, down_heard.at, down_heard.n) == 0);
+	cr_assert_eq(w.result.keeps_client, keeps);
+	cr_assert_eq(w.result.n_up, up_heard.n);
+	cr_assert_eq(w.result.n_down, down_heard.n);
+	cr_assert(w.result.rest.len == 0 || has_rest);
+	cr_assert(memcmp(w.rest, "GET http://i/ HTTP/1.1\r\n", w.result.rest.len) == 0);
+	tear_down(&w);
+}
+
+Test(http_exchange, whatever_is_said_is_heard_and_nothing_else, .timeout = 100)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct random r = { i };
+		play(&r);
+	}
+}
