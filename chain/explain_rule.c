@@ -14,13 +14,16 @@ static const struct hopchain_status pages[] = {
 			"\"allow\" list it is not on (\"operator's rule\"). That hop's own "
 			"\"targets\" apply to all its users, those of a user to this user alone; "
 			"\"deny\" wins. A middle hop is asked in the same way whether it may go "
-			"to the next hop.",
+			"to the next hop. Where no hop is named but \"rule NAME blocks\", it is "
+			"one of the \"routes\" of access itself.",
 		.remedy = "The log of that hop names target and rule: journalctl -u hop | grep "
 			  "denied.\n"
 			  "Add it to \"targets\": {\"allow\": [\"*.example.org:443\"]} in "
 			  "hop.json, or "
 			  "hop --allow; or take it from \"deny\". Then hop check "
-			  "/etc/hopchain/hop.json, and restart the hop.",
+			  "/etc/hopchain/hop.json, and restart the hop.\n"
+			  "Of a rule of access: access explain HOST:PORT says which, and where it "
+			  "stands.",
 	},
 	{
 		.slug = "denied-loopback",
