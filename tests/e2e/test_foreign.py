@@ -308,3 +308,16 @@ def test_trace(world):
                           capture_output=True, timeout=30, check=True)
     assert b"socks5: foreign, not encrypted" in done.stdout and b"http: foreign, not encrypted" in done.stdout
     assert b'"lost": 2' not in done.stdout, done.stdout
+
+
+def test_warm_connections_behind_a_foreign_step(world):
+    hop, = world.hops(1)
+    origin = world.origin(greet)
+    hop.wait_log("listening addr=")
+    before = hop.n_fds()
+    chain = chain_of(world, [step(world, microsocks(world)), {**hop_step(hop), "pool": 3}])
+    access = world.access(chain, "--to", "127.0.0.1:%d" % origin.port)
+    until(lambda: hop.n_fds() == before + 3, what="warm connections")
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", access.port()), 10) as s:
+            assert s.recv(64) == GREETING
