@@ -6,13 +6,37 @@
 
 #define TICK_MS 1000
 
-/* Names are looked up here only for hop 1, or where the chain says so. */
+/* Whether one of who can stand at position @i has a name, or names that SRV records give. */
+static bool has_name(const struct chain_spec *spec, size_t i, bool only_srv)
+{
+	const struct chain_group *group = spec->groups != NULL ? spec->groups[i] : NULL;
+	const struct chain_hop *hops = group != NULL ? group->hops : &spec->hops[i];
+	size_t n = group != NULL ? group->n_hops : 1;
+	for (size_t k = 0; k < n; k++) {
+		if (hops[k].is_srv || (!only_srv && hops[k].addr.kind == ADDR_NAME))
+			return true;
+	}
+	return false;
+}
+
+/* Names are looked up here only for hop 1, for SRV records, or where the chain says so. */
 static int new_resolver(struct hopchain_client *client)
 {
 	const struct chain_spec *spec = client->chain->spec;
-	if (spec->hops[0].addr.kind != ADDR_NAME && !spec->resolves_locally)
-		return 0;
-	return resolver_new(client->loop, NULL, &client->resolver);
+	bool is_needed = spec->resolves_locally || has_name(spec, 0, false);
+	for (size_t i = 1; i < spec->n_hops; i++)
+		is_needed |= has_name(spec, i, true);
+	return is_needed ? resolver_new(client->loop, NULL, &client->resolver) : 0;
+}
+
+static int new_upstream(struct hopchain_client *client)
+{
+	struct chain_upstream_options options = { .loop = client->loop,
+		.resolver = client->resolver };
+	client->member.chain = client->chain->spec;
+	client->upstream_spec.members = &client->member;
+	client->upstream_spec.n_members = 1;
+	return chain_upstream_new(&options, &client->upstream_spec, &client->upstream);
 }
 
 int hopchain_client_open(
@@ -34,9 +58,14 @@ int hopchain_client_open(
 	error = chain_client_new(client->loop, client->resolver, chain->spec, &client->client);
 	if (error != 0)
 		goto free_resolver;
+	error = new_upstream(client);
+	if (error != 0)
+		goto free_client_of_first;
 	*ret = client;
 	return 0;
 
+free_client_of_first:
+	chain_client_free(client->client);
 free_resolver:
 	resolver_free(client->resolver);
 leave:
@@ -64,6 +93,7 @@ static void on_finish(struct task *task)
 	if (client->items != NULL)
 		return;
 	loop_timer_stop(client->loop, &client->watch);
+	chain_upstream_free(client->upstream);
 	chain_client_free(client->client);
 	udp_io_free(client->io);
 	resolver_free(client->resolver);

@@ -10,6 +10,8 @@ struct hopchain_flow {
 	struct lib_item item;
 	hopchain_flow_fn *fn;
 	void *owner;
+	struct chain_way *way; /* held */
+	bool is_reported;      /* how the way does */
 	struct chain_datagram *datagram;
 	uint64_t moved_ms;
 	bool is_closing;
@@ -38,8 +40,16 @@ static bool on_tick(struct lib_item *item, uint64_t now_ms)
 	return false;
 }
 
+static void report(struct hopchain_flow *f, const struct chain_error *error)
+{
+	if (!f->is_reported)
+		(void)chain_way_report(f->way, error, NULL, 0);
+	f->is_reported = true;
+}
+
 static void deliver(struct bytes data, void *owner)
 {
+	report(owner, NULL);
 	note_move(owner);
 	emit(owner, HOPCHAIN_FLOW_DATAGRAM, data.ptr, data.len);
 }
@@ -53,6 +63,7 @@ static void on_status(uint8_t status, void *owner)
 static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct hopchain_flow *f = owner;
+	report(f, error);
 	lib_error_set(&f->error, error);
 	emit(f, HOPCHAIN_FLOW_FAILED, NULL, 0);
 }
@@ -64,6 +75,7 @@ static void on_closed(struct task *task)
 		(struct hopchain_flow *)((char *)task - offsetof(struct hopchain_flow, item.task));
 	f->fn(f, HOPCHAIN_FLOW_CLOSED, NULL, 0, f->owner);
 	chain_datagram_free(f->datagram);
+	chain_way_release(f->way);
 	lib_client_remove(&f->item);
 	free(f);
 }
@@ -83,7 +95,16 @@ static int start(struct hopchain_flow *f, struct hopchain_client *client, const 
 	int error = lib_client_io(client, &io);
 	if (error != 0)
 		return error;
-	return chain_datagram_new(client->client, io, target, &ops, f, &f->datagram);
+	struct chain_who who = { .target = target };
+	f->way = chain_upstream_choose(client->upstream, &who);
+	if (f->way == NULL)
+		return ERR_NOMEM;
+	error = chain_datagram_new(chain_way_client(f->way), io, target, &ops, f, &f->datagram);
+	if (error != 0)
+		chain_way_release(f->way);
+	else if (chain_upstream_has_choice(client->upstream))
+		chain_datagram_hurry(f->datagram);
+	return error;
 }
 
 int hopchain_flow_open(struct hopchain_client *client, const char *target, hopchain_flow_fn *fn,

@@ -8,6 +8,7 @@
 #include "chain/client.h"
 #include "chain/error.h"
 #include "chain/hopchain.h"
+#include "chain/upstream.h"
 #include "common/loop.h"
 #include "common/udp.h"
 
@@ -53,9 +54,12 @@ struct lib_item {
 struct hopchain_client {
 	const struct hopchain_chain *chain;
 	struct loop *loop;
-	struct resolver *resolver; /* or NULL: nothing of the chain is resolved here */
-	struct chain_client *client;
-	struct udp_io *io; /* NULL until needed */
+	struct resolver *resolver;   /* or NULL: nothing of the chain is resolved here */
+	struct chain_client *client; /* of the first candidates: what is measured */
+	struct chain_member member;  /* of: */
+	struct chain_upstream_spec upstream_spec;
+	struct chain_upstream *upstream; /* what streams and flows go through */
+	struct udp_io *io;               /* NULL until needed */
 	struct lib_item *items;
 	struct timer watch;
 	struct task finish;

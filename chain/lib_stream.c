@@ -1,5 +1,5 @@
+#include "chain/attempt.h"
 #include "chain/lib_state.h"
-#include "chain/session.h"
 #include "common/tcp.h"
 
 #include <assert.h>
@@ -26,9 +26,10 @@ struct hopchain_stream {
 	struct lib_item item;
 	hopchain_stream_fn *fn;
 	void *owner;
-	struct chain_session *session; /* CHAIN */
+	struct chain_attempt *attempt; /* CHAIN */
 	struct stream *stream;         /* the payload, from OPEN until it has closed */
 	uint64_t started_ms, moved_ms;
+	struct addr first, exit; /* of the way it goes, from OPEN on */
 	uint8_t state;
 	bool wants_read;
 	struct chain_answers answers;
@@ -79,15 +80,15 @@ static void fail(struct hopchain_stream *s, const struct chain_error *error)
 /* The exit's word is authentic; whatever else breaks a stream is seen at the first hop. */
 static void fail_payload(struct hopchain_stream *s, int code)
 {
-	const struct chain_spec *spec = s->item.client->chain->spec;
-	size_t hop = code == ERR_CANCELED ? spec->n_hops : 1;
+	size_t n_hops = s->item.client->chain->spec->n_hops;
+	size_t hop = code == ERR_CANCELED ? n_hops : 1;
 	struct chain_error error = {
 		.stage = CHAIN_PAYLOAD,
 		.hop = (uint8_t)hop,
-		.n_hops = (uint8_t)spec->n_hops,
+		.n_hops = (uint8_t)n_hops,
 		.code = code,
 		.elapsed_ms = (uint32_t)(loop_now_ms(loop_of(s)) - s->started_ms),
-		.address = spec->hops[hop - 1].addr,
+		.address = code == ERR_CANCELED ? s->exit : s->first,
 	};
 	stream_read_stop(s->stream);
 	fail(s, &error);
@@ -122,15 +123,18 @@ static void on_event(struct stream *stream, enum stream_event event, struct byte
 	}
 }
 
-static void on_session(struct stream *stream, const struct chain_error *error, void *owner)
+static void on_attempt(struct stream *stream, const struct chain_spec *way,
+	const struct chain_error *error, void *owner)
 {
 	struct hopchain_stream *s = owner;
-	s->session = NULL;
+	s->attempt = NULL;
 	if (error != NULL) {
 		fail(s, error);
 		return;
 	}
 	enter(s, STATE_OPEN);
+	s->first = way->hops[0].addr;
+	s->exit = way->hops[way->n_hops - 1].addr;
 	s->stream = stream;
 	s->moved_ms = loop_now_ms(loop_of(s));
 	stream_own(stream, on_event, s);
@@ -166,9 +170,9 @@ static void end(struct hopchain_stream *s, bool is_orderly)
 		return;
 	bool is_open = s->state == STATE_OPEN;
 	enter(s, STATE_CLOSING);
-	if (s->session != NULL)
-		chain_session_cancel(s->session);
-	s->session = NULL;
+	if (s->attempt != NULL)
+		chain_attempt_cancel(s->attempt);
+	s->attempt = NULL;
 	if (s->stream == NULL) {
 		loop_defer(loop_of(s), &s->item.task, on_closed);
 	} else if (is_open && is_orderly) {
@@ -184,11 +188,11 @@ static void drop(struct lib_item *item)
 	end((struct hopchain_stream *)item, false);
 }
 
-static int start(struct hopchain_client *client, const struct chain_session_options *options,
+static int start(struct hopchain_client *client, const struct chain_attempt_options *options,
 	hopchain_stream_fn *fn, void *owner, struct hopchain_stream **ret)
 {
 	static const struct lib_item_ops ops = { .drop = drop, .tick = on_tick };
-	struct chain_session_options mine = *options;
+	struct chain_attempt_options mine = *options;
 	if (client->is_closing)
 		return ERR_CANCEL;
 	struct hopchain_stream *s = calloc(1, sizeof *s);
@@ -199,7 +203,7 @@ static int start(struct hopchain_client *client, const struct chain_session_opti
 	s->fn = fn;
 	s->owner = owner;
 	s->started_ms = loop_now_ms(client->loop);
-	int error = chain_session_start(client->client, &mine, on_session, s, &s->session);
+	int error = chain_attempt_start(client->upstream, &mine, on_attempt, s, &s->attempt);
 	if (error != 0) {
 		free(s);
 		return error;
@@ -213,7 +217,7 @@ int hopchain_connect(struct hopchain_client *client, const char *target, hopchai
 	void *owner, struct hopchain_stream **ret)
 {
 	struct addr addr;
-	struct chain_session_options options = { .purpose = CHAIN_TO_TARGET, .target = &addr };
+	struct chain_attempt_options options = { .purpose = CHAIN_TO_TARGET, .target = &addr };
 	int error = lib_target(client->chain, target, &addr);
 	return error != 0 ? error : start(client, &options, fn, owner, ret);
 }
@@ -221,7 +225,7 @@ int hopchain_connect(struct hopchain_client *client, const char *target, hopchai
 int hopchain_connect_measure(struct hopchain_client *client, hopchain_stream_fn *fn, void *owner,
 	struct hopchain_stream **ret)
 {
-	struct chain_session_options options = { .purpose = CHAIN_TO_MEASURE };
+	struct chain_attempt_options options = { .purpose = CHAIN_TO_MEASURE };
 	return start(client, &options, fn, owner, ret);
 }
 

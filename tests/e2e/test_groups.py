@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import WAIT, World, connect, echo, receive_exactly, recovery_s, until  # noqa: E402
+from harness import WAIT, World, connect, echo, program, receive_exactly, recovery_s, until  # noqa: E402
 
 N_CLIENTS = 4
 
@@ -200,6 +200,15 @@ class Groups(unittest.TestCase):
         for _ in range(3):
             self.assertLess(recovery_s(self.world.udp_client(access.port()), timeout=20), 6)
         self.assertLess(recovery_s(self.world.udp_client(access.port())), 1, "it is aside by now")
+
+    def test_the_tool_goes_around_a_dead_hop(self):
+        hops = self.world.hops(2)
+        chain = self.group(hops, strategy="first")
+        hops[0].end()
+        for _ in range(3):
+            done = subprocess.run([program("chain"), "connect", "--chain", chain, self.origin.addr], input=b"there and back",
+                                  capture_output=True, timeout=30)
+            self.assertEqual((done.returncode, done.stdout), (0, b"there and back"), done.stderr)
 
 
 if __name__ == "__main__":
