@@ -26,6 +26,7 @@ struct access {
 	_Atomic unsigned n_ready;
 	_Atomic unsigned n_left; /* doors without a listener, of all workers */
 	_Atomic int i_failed;
+	bool has_failed; /* the one connection of stdio */
 };
 
 /* One worker. */
@@ -42,7 +43,7 @@ struct server {
 
 static void end_if_drained(struct server *server)
 {
-	if (server->is_draining && server->worker.sessions == NULL &&
+	if ((server->is_draining || server->worker.is_done) && server->worker.sessions == NULL &&
 		drain_is_empty(server->worker.drain) && access_doors_count(server->doors) == 0)
 		workers_drained(server->worker.loop);
 }
@@ -256,6 +257,8 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 static void finish(void *worker)
 {
 	struct server *server = worker;
+	if (server->worker.is_done && server->worker.has_failed)
+		server->access->has_failed = true;
 	access_doors_free(server->doors);
 	access_plans_free(server->plans);
 	chain_pools_free(server->pools);
@@ -384,5 +387,5 @@ int access_run(struct access_options *options, const struct access_hooks *hooks,
 	source_quota_free(access.sources);
 	access_caps_free(access.caps);
 	chain_health_free(access.health);
-	return error;
+	return error == 0 && access.has_failed ? 1 : error;
 }

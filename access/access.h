@@ -20,8 +20,8 @@ struct access_hooks {
 		const bool *is_new, void *owner);
 };
 /** access_run() - serves until SIGTERM. @options are taken while it runs; after it they are those
- * that were in use last. Return: 0, or a negative error; *ret_listen (may be NULL) is the index of
- * the listener that could not be opened, or -1. */
+ * that were in use last. Return: 0; 1: the one connection of stdio got no chain; a negative error;
+ * *ret_listen (may be NULL) is the index of the listener that could not be opened, or -1. */
 NODISCARD int access_run(struct access_options *options, const struct access_hooks *hooks,
 	void *owner, int *ret_listen);
 

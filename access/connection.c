@@ -63,6 +63,7 @@ void access_connection_log_failed(
 	char text[512], quoted[600];
 	if (connection->is_routed && connection->use == NULL)
 		return;
+	access_connection_worker(connection)->has_failed = true;
 	LOG_WARNING("failed conn=%u.%" PRIu32 " hop=%u stage=%s status=%s why=%s",
 		access_connection_worker(connection)->i_worker, connection->id, error->hop,
 		chain_stage_name(error->stage), chain_error_slug(error),

@@ -3,9 +3,13 @@
 #include "access/session.h"
 #include "access/transparent.h"
 #include "access/udp_forward.h"
+#include "common/fd_stream.h"
 #include "common/listener.h"
 #include "common/place.h"
+#include "common/tcp.h"
 
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +26,8 @@ struct access_gate {
 	struct access_udp *udps[SOCKETS_MAX];
 	size_t n_listeners, n_udps;
 	uint16_t port;
+	struct task stdio; /* starts its session */
+	bool is_closed;    /* before that ran */
 };
 
 /* One port for all workers, free for every transport of the listener. */
@@ -44,6 +50,8 @@ int access_entry_open(struct access_entry *entry, const struct access_listener *
 	const struct access_options *all)
 {
 	entry->at = listener->addr;
+	if (entry->at.kind == ADDR_STDIO)
+		return all->n_listen == 1 && all->n_workers == 1 ? 0 : ERR_INVAL;
 	if (!addr_is_port(&entry->at))
 		return place_open(&entry->at, listener->mode != 0 ? listener->mode : PLACE_MODE,
 			all->passed, &entry->place);
@@ -72,6 +80,53 @@ static void on_accept(struct stream *stream, const union addr_sock *peer, void *
 static struct loop *loop_of(const struct access_gate *gate)
 {
 	return gate->ingress->worker->loop;
+}
+
+/* What inetd gives is a socket; ssh and shells give pipes, files, terminals. */
+static int open_stdio(struct loop *loop, struct stream **ret, union addr_sock *ret_peer)
+{
+	int listens = 0;
+	socklen_t len = sizeof *ret_peer, size = sizeof listens;
+	*ret_peer = (union addr_sock){ .any.sa_family = AF_UNIX };
+	bool is_socket = getsockopt(0, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
+	if (is_socket && getpeername(0, &ret_peer->any, &len) != 0)
+		return -errno;
+	int in = fd_stream_take(0, O_RDONLY);
+	int out = in < 0 ? in : fd_stream_take(1, O_WRONLY);
+	if (out < 0) {
+		if (in >= 0)
+			close(in);
+		return out;
+	}
+	if (!is_socket)
+		return fd_stream_open(loop, in, out, ret);
+	close(out);
+	fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
+	addr_sock_unmap(ret_peer);
+	return ret_peer->any.sa_family == AF_UNIX ? tcp_open_unix_fd(loop, in, ret)
+						  : tcp_open_fd(loop, in, ret);
+}
+
+static void start_stdio(struct task *task)
+{
+	struct access_gate *gate =
+		(struct access_gate *)((char *)task - offsetof(struct access_gate, stdio));
+	struct access_worker *worker = gate->ingress->worker;
+	struct stream *stream;
+	union addr_sock peer;
+	if (gate->is_closed) {
+		free(gate);
+		return;
+	}
+	int error = open_stdio(loop_of(gate), &stream, &peer);
+	if (error == 0)
+		access_session_start(gate->ingress, stream, &peer);
+	else
+		LOG_ERROR("cannot use stdio error=%s why=\"%s\"", err_name(error), err_text(error));
+	worker->has_failed |= error != 0;
+	worker->is_done = true;
+	if (worker->sessions == NULL)
+		worker->on_session_end(worker);
 }
 
 static void close_listeners(struct access_gate *gate)
@@ -157,7 +212,7 @@ static void set_mark(struct access_gate *gate)
 	const struct access_ingress *in = gate->ingress;
 	uint32_t mark = in->all->mark;
 	if (mark == 0 && in->options->capture != ACCESS_NO_CAPTURE)
-		mark = TRANSPARENT_MARK;
+		mark = ACCESS_MARK;
 	if (mark == 0)
 		return;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -181,6 +236,11 @@ int access_gate_open(struct access_ingress *ingress, const struct access_entry *
 	gate->ingress = ingress;
 	gate->entry = entry;
 	set_mark(gate);
+	if (entry->at.kind == ADDR_STDIO) {
+		loop_defer(loop_of(gate), &gate->stdio, start_stdio);
+		*ret = gate;
+		return 0;
+	}
 	int error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
 	if (error != 0) {
 		access_gate_close(gate);
@@ -234,5 +294,7 @@ void access_gate_close(struct access_gate *gate)
 	close_listeners(gate);
 	while (gate->n_udps > 0)
 		access_udp_close(gate->udps[--gate->n_udps]);
-	free(gate);
+	gate->is_closed = true;
+	if (!gate->stdio.is_queued)
+		free(gate);
 }

@@ -18,7 +18,7 @@ NODISCARD int access_entry_open(struct access_entry *entry, const struct access_
 	const struct access_options *all);
 void access_entry_close(struct access_entry *entry); /* after all its gates. Zeroed ok */
 
-struct access_gate;
+struct access_gate; /* of stdio: begins with one session, and nothing comes after it */
 /** access_gate_open() - serves @ingress (borrowed) at @entry (borrowed). Return: 0, -errno. */
 NODISCARD int access_gate_open(struct access_ingress *ingress, const struct access_entry *entry,
 	bool shares_port, struct access_gate **ret);

@@ -26,6 +26,8 @@ struct access_worker {
 	struct access_session *sessions;
 	unsigned i_worker;
 	uint32_t n_accepted; /* connections and flows: numbers them */
+	bool is_done;        /* no other connection will come: the end of the last one is the end */
+	bool has_failed;     /* a connection got no chain */
 	bool is_draining;    /* associations that begin now end at once */
 	void (*on_session_end)(struct access_worker *worker); /* of a connection or a flow */
 };

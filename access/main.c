@@ -204,6 +204,8 @@ static enum cli_exit serve(struct access_options *o, struct running *running, co
 	log_stop();
 	if (error == 0)
 		return CLI_OK;
+	if (error > 0)
+		return CLI_FAILED; /* of stdio: the log has said it */
 	if (i_failed >= 0 && (size_t)i_failed < o->n_listen) {
 		if (error == -EPERM && o->listen[i_failed].capture == ACCESS_TPROXY)
 			port_owner_explain_tproxy(stderr, "access", i_failed);

@@ -27,6 +27,9 @@ struct access_caps_options {
 	uint64_t rate, rate_per_source, rate_per_user;
 };
 
+#define ACCESS_MARK                                                                                \
+	0x6863 /* of our own sockets where others' are captured, unless told otherwise */
+
 /* Connections that go elsewhere, which rules of the kernel give to us. */
 enum access_capture {
 	ACCESS_NO_CAPTURE,
@@ -65,7 +68,7 @@ struct access_options {
 	size_t n_upstreams;
 	struct route_rule *rules; /* owned; the first that matches wins */
 	size_t n_rules;
-	uint32_t mark; /* of sockets that are opened outwards; 0 = TRANSPARENT_MARK where something
+	uint32_t mark; /* of sockets that are opened outwards; 0 = ACCESS_MARK where something
 			  is captured, else none */
 	const struct systemd_sockets *passed;                 /* or NULL; a reload keeps them */
 	char *dns_servers;                                    /* or NULL; owned */

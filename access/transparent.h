@@ -8,8 +8,6 @@
 #include "common/stream.h"
 #include "common/udp.h"
 
-#define TRANSPARENT_MARK 0x6863 /* of our own sockets, unless the configuration says another */
-
 /** transparent_target() - the target of @stream, which was accepted at @port of ours. Return:
  * false, logged, if nothing was redirected, or what goes to ourselves: it would come back for ever.
  */

@@ -577,6 +577,8 @@ int tcp_has_input(struct stream *s)
 
 void tcp_watch_hangup(struct stream *s, bool is_on)
 {
+	if (!tcp_is(s))
+		return;
 	struct tcp *t = tcp_of(s);
 	t->watches_hangup = is_on;
 	t->spares_input = false;
@@ -587,7 +589,8 @@ void tcp_watch_hangup(struct stream *s, bool is_on)
 void tcp_watch_end(struct stream *s, bool is_on)
 {
 	tcp_watch_hangup(s, is_on);
-	tcp_of(s)->spares_input = is_on;
+	if (tcp_is(s))
+		tcp_of(s)->spares_input = is_on;
 }
 
 typedef int name_fn(int fd, struct sockaddr *ret, socklen_t *len);
@@ -610,7 +613,7 @@ bool tcp_peer(const struct stream *s, union addr_sock *ret)
 
 bool tcp_local(const struct stream *s, union addr_sock *ret)
 {
-	return ask_name(s, getsockname, ret);
+	return tcp_is(s) && ask_name(s, getsockname, ret);
 }
 
 bool tcp_original(const struct stream *s, union addr_sock *ret)

@@ -33,7 +33,8 @@ bool tcp_is(const struct stream *s);
  * error. */
 int tcp_has_input(struct stream *s);
 /** tcp_watch_hangup() - while not reading: report the peer's FIN as EOF at once, although unread
- * bytes hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. */
+ * bytes hide it from read() (EPOLLRDHUP; protocol.md 2.7.5). FAILED is reported in any case. Of
+ * another kind of stream it changes nothing. */
 void tcp_watch_hangup(struct stream *s, bool is_on);
 /** tcp_watch_end() - the same, but a FIN behind unread bytes is no event: they can still be read,
  * and EOF follows them. */

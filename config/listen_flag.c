@@ -108,7 +108,7 @@ static bool take_streams_alone(const struct cli *cli, const char *text, struct a
 {
 	l->transports &= ACCESS_TCP;
 	return l->transports != 0 ||
-	       cli_wrong(cli, "--listen %s: a socket file takes connections, not datagrams", text);
+	       cli_wrong(cli, "--listen %s: it takes connections, not datagrams", text);
 }
 
 static void check_open(const char *text, const struct access_listener *l, struct report *report)
@@ -151,7 +151,8 @@ enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags 
 		if (!read_logins_file(flags->users_file, report, &ret->users, &ret->n_users))
 			return CLI_CONFIG;
 	}
-	if (ret->addr.kind == ADDR_UNIX && !take_streams_alone(cli, text, ret))
+	if ((ret->addr.kind == ADDR_UNIX || ret->addr.kind == ADDR_STDIO) &&
+		!take_streams_alone(cli, text, ret))
 		return CLI_USAGE;
 	check_open(text, ret, report);
 	return CLI_OK;

@@ -159,6 +159,11 @@ void port_owner_explain(FILE *out, const char *program, const struct addr *addr,
 	char text[ADDR_TEXT_MAX], name[32], by[80] = "";
 	long pid;
 	fprintf(out, "%s: cannot listen on %s: ", program, address_print(addr, text));
+	if (addr->kind == ADDR_STDIO) {
+		fprintf(out, "it is one connection of access, with no other listener, and one "
+			     "worker\n");
+		return;
+	}
 	if (addr->kind == ADDR_SYSTEMD) {
 		explain_systemd(out, addr, passed, error);
 		return;

@@ -1,6 +1,6 @@
 #include "config/tproxy_rules.h"
 
-#include "access/transparent.h"
+#include "access/options.h"
 #include "config/address.h"
 
 #include <inttypes.h>
@@ -277,7 +277,7 @@ static void print_rules(const struct wish *w)
 
 static enum cli_exit run(int argc, char **argv)
 {
-	struct wish w = { .mark = TRANSPARENT_MARK };
+	struct wish w = { .mark = ACCESS_MARK };
 	int n_rest = 0;
 	switch (cli_parse(&cli, argc, argv, on_option, &w, &n_rest)) {
 	case CLI_WRONG:

@@ -191,7 +191,7 @@ def test_a_name_that_systemd_did_not_pass(world):
     ("unix:relative", '"unix:relative" needs an absolute path of at most 107 bytes: "unix:/PATH"'),
     ("unix:/" + "x" * 107, "needs an absolute path of at most 107 bytes"),
     ("systemd:", '"systemd:" needs the name of a socket unit'),
-    ("udp://unix:/tmp/x", "a socket file takes connections, not datagrams"),
+    ("udp://unix:/tmp/x", "it takes connections, not datagrams"),
 ])
 def test_what_is_wrong_with_a_place(world, listen, message):
     chain = world.chain(world.hops(1), "127.0.0.1:9")
@@ -211,3 +211,50 @@ def test_a_client_of_a_failed_chain_hears_an_end(world):
         s.connect(path)
         assert s.recv(10) == b""
     until(lambda: "failed conn=" in access.log(), 10, "the failure is logged")
+
+
+@pytest.mark.parametrize("kind", ["pipes", "file", "socket"])
+def test_stdio_is_one_connection(world, kind):
+    origin = world.origin(echo)
+    argv = [program("access"), "--listen", "stdio", "--to", origin.addr, "--chain", world.chain(world.hops(2))]
+    data = os.urandom(3 << 20)
+    if kind == "pipes":
+        done = subprocess.run(argv, input=data, capture_output=True, timeout=30)
+        assert (done.returncode, done.stdout) == (0, data + b"end"), done.stderr[-500:]
+        assert b"end=" in done.stderr
+        return
+    if kind == "file":
+        world.dir.joinpath("in").write_bytes(data)
+        with open(world.path("in"), "rb") as i, open(world.path("out"), "wb") as o:
+            done = subprocess.run(argv, stdin=i, stdout=o, stderr=subprocess.PIPE, timeout=30)
+        assert (done.returncode, world.dir.joinpath("out").read_bytes()) == (0, data + b"end"), done.stderr[-500:]
+        return
+    ours, theirs = socket.socketpair()  # as inetd does it
+    with ours, subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        theirs.close()
+        ours.settimeout(10)
+        ours.sendall(b"hello")
+        assert ours.recv(100) == b"hello"
+        ours.shutdown(socket.SHUT_WR)
+        assert ours.recv(100) == b"end"
+        assert process.wait(10) == 0
+
+
+def test_a_proxy_on_stdio_and_a_chain_that_fails(world):
+    origin = world.origin(echo)
+    chain = world.chain(world.hops(1))
+    argv = [program("access"), "--listen", "stdio", "--chain", chain]
+    request = b"CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n"
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as good:
+        good.stdin.write(request % origin.addr.encode())
+        good.stdin.flush()
+        assert good.stdout.readline().startswith(b"HTTP/1.1 200 ")
+        good.stdin.write(b"through")
+        good.stdin.close()
+        assert good.stdout.read().endswith(b"throughend")
+        assert good.wait(10) == 0
+    bad = subprocess.run(argv, input=request % b"127.0.0.1:1", capture_output=True, timeout=30)
+    assert bad.returncode == 1 and bad.stdout.startswith(b"HTTP/1.1 502 "), bad.stderr
+    two = subprocess.run([*argv, "--listen", ":0"], capture_output=True, text=True, timeout=30)
+    assert two.returncode == 4
+    assert "cannot listen on stdio: it is one connection of access, with no other listener" in two.stderr
