@@ -1,6 +1,6 @@
 #include "access/access.h"
 
-#include "access/doors.h"
+#include "access/control.h"
 #include "access/session.h"
 #include "chain/pool.h"
 #include "common/workers.h"
@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
@@ -38,6 +39,7 @@ struct server {
 	struct access_plan *plan; /* in use */
 	struct access_plan *next; /* prepared */
 	struct access_doors *doors;
+	struct access_control *control; /* of worker 0 */
 	bool is_draining;
 };
 
@@ -124,6 +126,11 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	return error;
 }
 
+static bool is_text_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* What a running server does not change. */
 static void keep_old(
 	const struct access_options *old, struct access_options *new, struct reload_report *report)
@@ -132,6 +139,8 @@ static void keep_old(
 		reload_report_warn(report, "\"workers\" takes effect after a restart");
 	if (new->drain_ms != old->drain_ms)
 		reload_report_warn(report, "\"drain\" takes effect after a restart");
+	if (!is_text_equal(new->control.path, old->control.path))
+		reload_report_warn(report, "\"admin\" takes effect after a restart");
 	new->n_workers = old->n_workers;
 	new->drain_ms = old->drain_ms;
 	new->passed = old->passed;
@@ -257,6 +266,7 @@ static int make_worker(struct server *server, struct loop *loop, unsigned i_work
 static void finish(void *worker)
 {
 	struct server *server = worker;
+	access_control_free(server->control);
 	if (server->worker.is_done && server->worker.has_failed)
 		server->access->has_failed = true;
 	access_doors_free(server->doors);
@@ -300,6 +310,9 @@ static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_w
 	int error = make_worker(server, loop, i_worker);
 	if (error == 0)
 		error = serve_first(server);
+	if (error == 0 && i_worker == 0 && access->hooks->load != NULL)
+		error = access_control_new(&server->worker, &server->plan, server->doors,
+			access->reload, &server->control);
 	if (error != 0) {
 		finish(server);
 		return error;

@@ -1,6 +1,7 @@
 #include "access/http_exchange.h"
 
 #include "access/greeting.h"
+#include "access/http_pace.h"
 #include "access/http_rewrite.h"
 #include "common/loop.h"
 #include "common/tcp.h"
@@ -18,7 +19,7 @@ struct http_exchange {
 	const struct http_request *request;
 	struct http_exchange_options options;
 	struct http_body body; /* of the request: what is still to come */
-	uint64_t n_allowed;    /* bytes that may still be read from the client */
+	struct http_pace up, down;
 	struct http_response *response;
 	struct http_exchange_result result;
 	bool client_waits;   /* for DRAINED of the client: the server is not read */
@@ -79,8 +80,8 @@ static void watch_client(const struct http_exchange *x, bool is_on)
 static void release(struct http_exchange *x)
 {
 	loop_timer_stop(x->client->loop, &x->sweep);
-	stream_read_stop(x->client);
-	stream_read_stop(x->server);
+	http_pace_stop(&x->up);
+	http_pace_stop(&x->down);
 	watch_client(x, false);
 }
 
@@ -107,10 +108,9 @@ static void read_client(struct http_exchange *x)
 {
 	if (http_body_has_ended(&x->body) || x->server_waits)
 		return;
-	x->n_allowed = http_body_is_chunked(&x->body) && x->body.left < sizeof x->rest
-			       ? sizeof x->rest
-			       : x->body.left;
-	stream_read_limit(x->client, x->n_allowed);
+	http_pace_start(&x->up, http_body_is_chunked(&x->body) && x->body.left < sizeof x->rest
+					? sizeof x->rest
+					: x->body.left);
 }
 
 static void write_server(struct http_exchange *x, struct bytes data)
@@ -129,7 +129,7 @@ static void write_client(struct http_exchange *x, struct bytes data)
 static void on_body(struct http_exchange *x, struct bytes data)
 {
 	size_t n = http_body_take(&x->body, data), n_rest = data.len - n;
-	x->n_allowed -= data.len;
+	bool is_all = http_pace_took(&x->up, data.len);
 	if (http_body_is_bad(&x->body)) {
 		end(x, HTTP_EXCHANGE_CLIENT_FAILED);
 		return;
@@ -137,15 +137,17 @@ static void on_body(struct http_exchange *x, struct bytes data)
 	if (n > 0)
 		write_server(x, bytes_of(data.ptr, n));
 	if (http_body_has_ended(&x->body)) {
-		stream_read_stop(x->client);
+		http_pace_stop(&x->up);
 		assert(n_rest <= sizeof x->rest);
 		memcpy(x->rest, data.ptr + n, n_rest);
 		x->result.rest = bytes_of(x->rest, n_rest);
 		watch_client(x, true);
 	} else if (x->server_waits) {
-		stream_read_stop(x->client);
-	} else if (x->n_allowed == 0) {
+		http_pace_stop(&x->up);
+	} else if (is_all) {
 		read_client(x);
+	} else {
+		http_pace_go_on(&x->up);
 	}
 }
 
@@ -205,6 +207,7 @@ static bool pass_head(struct http_exchange *x)
 static void on_answer(struct http_exchange *x, struct bytes data)
 {
 	struct bytes body;
+	http_pace_took(&x->down, data.len);
 	while (data.len > 0 && !http_response_has_ended(x->response)) {
 		switch (http_response_feed(x->response, &data, &body)) {
 		case HTTP_RESPONSE_MORE:
@@ -231,7 +234,9 @@ static void on_answer(struct http_exchange *x, struct bytes data)
 	if (data.len > 0) /* an answer to nobody */
 		x->result.keeps_server = false;
 	if (x->client_waits || http_response_has_ended(x->response))
-		stream_read_stop(x->server);
+		http_pace_stop(&x->down);
+	else
+		http_pace_go_on(&x->down);
 	end_if_whole(x);
 }
 
@@ -260,7 +265,7 @@ static void on_client(
 	case STREAM_DRAINED:
 		x->client_waits = false;
 		if (!http_response_has_ended(x->response))
-			stream_read_start(x->server);
+			http_pace_start(&x->down, STREAM_NO_LIMIT);
 		end_if_whole(x);
 		return;
 	case STREAM_EOF:
@@ -347,7 +352,15 @@ int http_exchange_start(struct stream *client, struct stream *server,
 		tcp_cut_on_death(server);
 	loop_timer_start(client->loop, &x->sweep, SWEEP_MS, on_sweep);
 	write_server(x, request->first);
-	stream_read_start(server);
+	x->up = (struct http_pace){
+		.stream = client, .shapers = options->shapers, .lane = SHAPER_UP
+	};
+	x->down = (struct http_pace){
+		.stream = server, .shapers = options->shapers, .lane = SHAPER_DOWN
+	};
+	if (options->shapers != NULL) /* what came with the request's head */
+		shaper_set_charge(options->shapers, SHAPER_UP, request->first.len, loop_clock_us());
+	http_pace_start(&x->down, STREAM_NO_LIMIT);
 	read_client(x);
 	if (http_body_has_ended(&x->body))
 		watch_client(x, true);

@@ -8,6 +8,7 @@
 #include "access/http_answer.h"
 #include "access/http_request.h"
 #include "access/http_response.h"
+#include "common/shaper.h"
 #include "common/stream.h"
 
 enum http_exchange_end {
@@ -49,6 +50,7 @@ struct http_exchange_options {
 	const bool *ends_client;  /* or NULL. *true when the head of an answer comes: its client is
 				     told that the connection ends */
 	uint32_t idle_timeout_ms; /* 0 = off */
+	const struct shaper_set *shapers; /* or NULL; borrowed until the end */
 };
 struct http_exchange;
 /** http_exchange_start() - owns the events of both streams until @on_done, which never runs from

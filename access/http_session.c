@@ -228,6 +228,7 @@ static void start_exchange(struct http_session *h)
 	struct http_exchange_options options = {
 		.ends_client = &worker_of(h)->is_draining,
 		.idle_timeout_ms = h->server.idle_timeout_ms,
+		.shapers = &h->connection->charges->shapers,
 	};
 	if (http_exchange_start(h->client, h->server.stream, request_of(h), &options, on_exchanged,
 		    h, &h->exchange) != 0)
@@ -301,6 +302,12 @@ static void serve(struct http_session *h)
 	}
 	h->n_requests++;
 	stream_own(h->client, on_client, h);
+	if (!access_charges_take_user(h->connection->charges, h->connection->ingress,
+		    &h->connection->peer, request->user)) {
+		struct chain_error refused = access_charges_refused(&request->target);
+		on_chain_failed(h, &refused);
+		return;
+	}
 	if (is_served_by(&h->server, request)) {
 		start_exchange(h);
 		return;

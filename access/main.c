@@ -29,6 +29,7 @@ static const struct cli_option options[] = {
 	{ "open", 0, NULL, NULL, "serve any source", NULL },
 	{ "workers", 0, "N|auto", "Operate", "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
+	{ "admin-socket", 0, "PATH", NULL, "where operators ask: reload, status", NULL },
 	{ "log-level", 0, "error|warning|notice|info|debug", NULL, "how much", "info" },
 	{ "log-format", 0, "auto|text|json|journal", NULL, "how it looks", "auto" },
 	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
@@ -297,6 +298,29 @@ static enum cli_exit check_command(int argc, char **argv)
 	return daemon_check(&check_cli, "access", argc, argv, check_file);
 }
 
+static const struct cli_option reload_options[] = { DAEMON_SOCKET_OPTIONS };
+static const struct cli reload_cli = {
+	.program = "access reload",
+	.head = "Usage: access reload [--admin-socket PATH]\n"
+		"Let the access that runs read its configuration again, and say what changed.\n"
+		"What is wrong changes nothing.\n",
+	.foot = "See also: access check, man access",
+	.options = reload_options,
+	.n_options = COUNT(reload_options),
+};
+
+static enum cli_exit reload_command(int argc, char **argv)
+{
+	return daemon_reload_command(&reload_cli, "access", argc, argv);
+}
+
+static const struct cli_command reload_row = {
+	"reload",
+	"read the configuration again",
+	&reload_cli,
+	NULL,
+	reload_command,
+};
 static const struct cli_command serve_row = {
 	"run",
 	"serve; the same as no command",
@@ -314,7 +338,7 @@ static const struct cli_command check_row = {
 
 int main(int argc, char **argv)
 {
-	static const struct cli_command *const commands[] = { &serve_row, &check_row,
+	static const struct cli_command *const commands[] = { &serve_row, &check_row, &reload_row,
 		&cli_explain_row, &tproxy_rules_row };
 	static const struct cli_program program = {
 		.name = "access",

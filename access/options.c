@@ -112,6 +112,7 @@ void access_options_deinit(struct access_options *options)
 	free(options->upstreams);
 	free(options->listen);
 	free(options->chains);
+	control_options_deinit(&options->control);
 	free(options->dns_servers);
 	*options = (struct access_options){ 0 };
 }

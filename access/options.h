@@ -9,6 +9,7 @@
 #include "access/route.h"
 #include "chain/upstream.h"
 #include "common/addr.h"
+#include "common/control.h"
 #include "common/netset.h"
 
 struct systemd_sockets;
@@ -74,6 +75,7 @@ struct access_options {
 	char *dns_servers;                                    /* or NULL; owned */
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	struct access_caps_options caps;                      /* none per user */
+	struct control_options control;
 	bool logs_connections;
 	unsigned n_workers;
 	uint32_t drain_ms;

@@ -168,6 +168,8 @@ enum cli_exit access_flags_configure(const struct access_flags *flags, const str
 	if (result == CLI_OK &&
 		!daemon_flags_apply(&flags->daemon, cli, &o->n_workers, &o->drain_ms, log))
 		result = CLI_USAGE;
+	if (result == CLI_OK && !daemon_admin(&flags->daemon, cli, "access", &o->control))
+		result = CLI_USAGE;
 	return result;
 }
 

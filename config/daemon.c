@@ -24,6 +24,8 @@ bool daemon_flags_take(struct daemon_flags *flags, const char *name, const char 
 		flags->log_level = "debug";
 	else if (strcmp(name, "quiet") == 0)
 		flags->log_level = "warning";
+	else if (strcmp(name, "admin-socket") == 0)
+		flags->admin_socket = argument;
 	else if (strcmp(name, "log-format") == 0)
 		flags->log_format = argument;
 	else

@@ -14,6 +14,7 @@ struct daemon_flags {
 	const char *config;
 	const char *workers, *drain;
 	const char *log_level, *log_format;
+	const char *admin_socket;
 };
 
 /** daemon_flags_take() - the flag @name if it is one of these. Return: false if it is none. */
@@ -35,6 +36,19 @@ NODISCARD char *daemon_find_config(const char *named, const char *file);
 NODISCARD bool daemon_start(const char *program);
 /** daemon_start_log() - Return: false after a message. */
 NODISCARD bool daemon_start_log(const char *program, const struct log_options *log);
+
+/** daemon_admin() - the flag over what the file said; without either, where "@program.sock" can be:
+ * $XDG_RUNTIME_DIR/hopchain, else /run/hopchain if it is there. Return: false after a message. */
+NODISCARD bool daemon_admin(const struct daemon_flags *flags, const struct cli *cli,
+	const char *program, struct control_options *control);
+/** daemon_reload_command() - the command "reload" of @program: asks the one that runs. */
+enum cli_exit daemon_reload_command(
+	const struct cli *cli, const char *program, int argc, char **argv);
+/* Its options. */
+#define DAEMON_SOCKET_OPTIONS                                                                      \
+	{                                                                                          \
+		"admin-socket", 0, "PATH", NULL, "where it listens for operators", NULL            \
+	}
 
 /* What a program that reloads keeps of its log's options. */
 struct daemon_reload {

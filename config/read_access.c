@@ -106,6 +106,11 @@ static void skip(struct document *d, const struct json *value, void *to)
 	(void)to;
 }
 
+static void read_admin(struct document *d, const struct json *value, void *to)
+{
+	read_common_admin(d, value, &((struct access_file *)to)->options->control);
+}
+
 static void read_dns(struct document *d, const struct json *value, void *to)
 {
 	read_common_dns(d, value, &((struct access_file *)to)->options->dns_servers);
@@ -145,6 +150,7 @@ static void read_all(struct document *d, struct access_file *file)
 		{ "chains", skip, true },
 		{ "groups", skip, false },
 		{ "routes", skip, false },
+		{ "admin", read_admin, false },
 		{ "dns", read_dns, false },
 		{ "log", read_log, false },
 		{ "limits", read_all_limits, false },

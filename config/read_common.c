@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void read_version(struct document *document, const struct json *value, void *to)
 {
@@ -45,6 +46,32 @@ void read_common_log(struct document *document, const struct json *value, void *
 		{ "level", read_log_level, false },
 		{ "format", read_log_format, false },
 		{ "connections", read_log_connections, false },
+	};
+	field_object(document, value, fields, sizeof fields / sizeof fields[0], to);
+}
+
+static void read_admin_socket(struct document *document, const struct json *value, void *to)
+{
+	struct control_options *control = to;
+	struct addr at = { 0 };
+	if (!field_path(document, value, &control->path))
+		return;
+	control->is_named = true;
+	if (strlen(control->path) >= sizeof at.name || strlen(control->path) > ADDR_PATH_MAX)
+		document_error(document, value, DOCUMENT_VALUE,
+			"the path of a socket has at most %d bytes", ADDR_PATH_MAX);
+}
+
+static void read_admin_mode(struct document *document, const struct json *value, void *to)
+{
+	field_mode(document, value, &((struct control_options *)to)->mode);
+}
+
+void read_common_admin(struct document *document, const struct json *value, void *to)
+{
+	static const struct field fields[] = {
+		{ "socket", read_admin_socket, true },
+		{ "mode", read_admin_mode, false },
 	};
 	field_object(document, value, fields, sizeof fields / sizeof fields[0], to);
 }

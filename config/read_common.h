@@ -4,6 +4,7 @@
  * Does: the members that several files have: version, log, dns, workers. Knows: fields.
  * Never knows: which file it is.
  */
+#include "common/control.h"
 #include "common/log.h"
 #include "config/field.h"
 
@@ -23,6 +24,8 @@ struct log_options {
 field_fn read_version;
 /** read_common_log() - "log"; @to: struct log_options. */
 field_fn read_common_log;
+/** read_common_admin() - "admin"; @to: struct control_options. */
+field_fn read_common_admin;
 /** read_common_dns() - "dns": {"servers"}; @to: char *, comma-separated, heap. */
 field_fn read_common_dns;
 /** read_common_workers() - 1..256 or "auto"; @to: unsigned. */

@@ -195,6 +195,11 @@ static void read_drain(struct document *d, const struct json *value, void *to)
 	field_duration(d, value, &((struct hop_file *)to)->options->drain_ms);
 }
 
+static void read_admin(struct document *d, const struct json *value, void *to)
+{
+	read_common_admin(d, value, &((struct hop_file *)to)->options->control);
+}
+
 static void read_dns(struct document *d, const struct json *value, void *to)
 {
 	read_common_dns(d, value, &((struct hop_file *)to)->options->dns_servers);
@@ -220,6 +225,7 @@ static void read_all(struct document *d, struct hop_file *file)
 		{ "users_dir", read_folder, false },
 		{ "targets", read_targets, false },
 		{ "replay", read_replay, false },
+		{ "admin", read_admin, false },
 		{ "dns", read_dns, false },
 		{ "timeouts", read_timeouts, false },
 		{ "limits", read_limits, false },

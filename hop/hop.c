@@ -1,7 +1,7 @@
 #include "hop/hop.h"
 
 #include "common/workers.h"
-#include "hop/doors.h"
+#include "hop/control.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -40,6 +40,7 @@ struct server {
 	struct hop_generation *next; /* prepared; held */
 	struct hop_doors *doors;
 	struct hop_datagrams *datagrams;
+	struct hop_control *control; /* of worker 0 */
 	bool is_watching;
 };
 
@@ -142,6 +143,7 @@ static void keep_old(
 			"replay" },
 		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "ephemeral_window" },
 		{ new->max_flows == old->max_flows, "flows" },
+		{ is_text_equal(new->control.path, old->control.path), "admin" },
 	};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
 		if (!kept[i].is_same)
@@ -295,6 +297,7 @@ static void finish(void *worker)
 {
 	struct server *server = worker;
 	struct hop_worker *w = &server->worker;
+	hop_control_free(server->control);
 	hop_doors_free(server->doors);
 	if (server->is_watching)
 		local_addresses_unwatch(server->hop->local);
@@ -330,6 +333,9 @@ static int start(struct loop *loop, unsigned i_worker, void *owner, void **ret_w
 	int error = make_worker(server, loop, i_worker);
 	if (error == 0)
 		error = listen_first(server);
+	if (error == 0 && i_worker == 0 && hop->hooks->load != NULL)
+		error = hop_control_new(
+			&server->worker, server->doors, hop->reload, &server->control);
 	if (error != 0) {
 		finish(server);
 		return error;

@@ -25,6 +25,7 @@ static const struct cli_option options[] = {
 	{ "replay-file", 0, "FILE", "Operate", "remembers headers over a restart", "memory" },
 	{ "workers", 0, "N|auto", NULL, "threads", "1" },
 	{ "drain", 0, "TIME", NULL, "grace on shutdown", "30s" },
+	{ "admin-socket", 0, "PATH", NULL, "where operators ask: reload, status", NULL },
 	{ "log-level", 0, "error|warning|notice|info|debug", NULL, "how much", "info" },
 	{ "log-format", 0, "auto|text|json|journal", NULL, "how it looks", "auto" },
 	{ "verbose", 'v', NULL, NULL, "--log-level debug", NULL },
@@ -159,7 +160,7 @@ static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *
 {
 	char text[256];
 	if (!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log) ||
-		!apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
+		!daemon_admin(&flags->daemon, &cli, "hop", &o->control) || !apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
 		!apply_rules(&flags->deny, "deny", &o->deny))
 		return CLI_USAGE;
 	o->refuses_measure = o->refuses_measure || flags->refuses_measure;
@@ -369,6 +370,29 @@ static enum cli_exit check_command(int argc, char **argv)
 	return daemon_check(&check_cli, "hop", argc, argv, check_file);
 }
 
+static const struct cli_option reload_options[] = { DAEMON_SOCKET_OPTIONS };
+static const struct cli reload_cli = {
+	.program = "hop reload",
+	.head = "Usage: hop reload [--admin-socket PATH]\n"
+		"Let the hop that runs read its configuration again, and say what changed.\n"
+		"What is wrong changes nothing.\n",
+	.foot = "See also: hop check, man hop",
+	.options = reload_options,
+	.n_options = COUNT(reload_options),
+};
+
+static enum cli_exit reload_command(int argc, char **argv)
+{
+	return daemon_reload_command(&reload_cli, "hop", argc, argv);
+}
+
+static const struct cli_command reload_row = {
+	"reload",
+	"read the configuration again",
+	&reload_cli,
+	NULL,
+	reload_command,
+};
 static const struct cli_command serve_row = {
 	"run",
 	"serve; the same as no command",
@@ -386,7 +410,7 @@ static const struct cli_command check_row = {
 
 int main(int argc, char **argv)
 {
-	static const struct cli_command *const commands[] = { &serve_row, &check_row };
+	static const struct cli_command *const commands[] = { &serve_row, &check_row, &reload_row };
 	static const struct cli_program program = {
 		.name = "hop",
 		.cli = &cli,

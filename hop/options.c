@@ -18,6 +18,7 @@ static void user_deinit(struct hop_user *user)
 
 void hop_options_deinit(struct hop_options *options)
 {
+	control_options_deinit(&options->control);
 	for (size_t i = 0; i < options->n_users; i++)
 		user_deinit(&options->users[i]);
 	free(options->users);

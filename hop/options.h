@@ -5,6 +5,7 @@
  */
 #include "chain/wire_key.h"
 #include "common/addr.h"
+#include "common/control.h"
 #include "common/netset.h"
 #include "common/relay.h"
 
@@ -65,6 +66,7 @@ struct hop_options {
 	bool logs_connections; /* one line per finished connection */
 	unsigned n_workers;
 	uint32_t drain_ms;
+	struct control_options control;
 	const struct systemd_sockets *passed; /* or NULL; a reload keeps them */
 };
 

@@ -252,6 +252,102 @@ class AccessTest(Base):
         access.process.wait_log(r"debug .*state conn=")
 
 
+class AdminTest(Base):
+    """What operators ask on the socket, and the commands that do."""
+
+    def setUp(self):
+        super().setUp()
+        self.hop = self.world.hop(self.world.key(), "--admin-socket", self.world.path("hop.sock"))
+        self.port = free_port()
+        self.socket = self.world.path("access.sock")
+        config = {"listen": [self.forward(self.port, name="door")], "chains": {"c": self.hop_chain(self.hop)},
+                  "admin": {"socket": "access.sock"}}
+        self.config = config
+        self.access = Running(self.world, "access", config)
+
+    def ask(self, path, *args, socket_path=None):
+        """Status and body."""
+        done = subprocess.run(["curl", "-sS", "-m", "10", "-w", "\n%{http_code}", "--unix-socket",
+                               socket_path or self.socket, *args, "http://access" + path],
+                              check=True, capture_output=True, text=True)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), json.loads(body)
+
+    def command(self, name, *args):
+        return subprocess.run([program(name), "reload", *args], capture_output=True, text=True, timeout=20)
+
+    def test_status(self):
+        with connect(self.port) as s:
+            exchange(s)
+            status, body = self.ask("/v1/status")
+        self.assertEqual(status, 200)
+        self.assertEqual(body["program"], "access")
+        self.assertEqual(body["listeners"], [{"name": "door", "addr": "127.0.0.1:%d" % self.port, "use": "c",
+                                              "connections": 1}])
+        self.assertIn("c", [upstream["name"] for upstream in body["upstreams"]])
+        self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)
+        status, body = self.ask("/v1/status", socket_path=self.world.path("hop.sock"))
+        self.assertEqual((status, body["program"], body["users"]), (200, "hop", 1))
+
+    def test_explain(self):
+        status, body = self.ask("/v1/explain?target=%s&from=127.0.0.1" % self.origin.addr)
+        self.assertEqual(status, 200)
+        self.assertIn("c", json.dumps(body))
+        for wrong in ("", "?target=nonsense", "?target=a:1&protocol=smoke", "?target=a:1&from=here"):
+            self.assertEqual(self.ask("/v1/explain" + wrong)[0], 400, wrong)
+        self.assertEqual(self.ask("/v1/explain?target=a:1&listener=none")[0], 404)
+
+    def test_reload(self):
+        json_type = ("-H", "Content-Type: application/json")
+        status, body = self.ask("/v1/reload", "-X", "POST", *json_type)
+        self.assertEqual((status, body["reloaded"]), (200, True))
+        self.access.write("{ nonsense")
+        status, body = self.ask("/v1/reload", "-X", "POST", *json_type)
+        self.assertEqual((status, body["error"]["slug"]), (422, "configuration"))
+        self.assertEqual([(f["line"], f["column"]) for f in body["findings"]], [(1, 3)])
+
+    def test_what_is_refused(self):
+        json_type = ("-H", "Content-Type: application/json")
+        for status, path, *args in ((404, "/"), (404, "/v1/reloa", "-X", "POST", *json_type), (405, "/v1/reload"),
+                                    (415, "/v1/reload", "-X", "POST"),
+                                    (403, "/v1/reload", "-X", "POST", *json_type, "-H", "Origin: http://evil")):
+            got, body = self.ask(path, *args)
+            self.assertEqual(got, status, body)
+            self.assertIn("slug", body["error"])
+        self.assertFalse(lines(self.access.process, "reload"))
+
+    def test_commands(self):
+        done = self.command("access", "--admin-socket", self.socket)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("listeners=+0,-0,=1", done.stdout)
+        self.access.write(json.dumps(dict(self.config, chains={})))
+        done = self.command("access", "--admin-socket", self.socket)
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertRegex(done.stderr, r"access.json:1:\d+: error: .*no chain named")
+        self.assertIn("^~~", done.stderr)
+        done = self.command("hop", "--admin-socket", self.world.path("hop.sock"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.command("access", "--admin-socket", self.world.path("nobody.sock"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nobody answers at", done.stderr)
+
+    def test_two_instances(self):
+        env = {"XDG_RUNTIME_DIR": self.world.path("")}
+        chain = self.world.chain([self.hop])
+        first = self.world.access(chain, "--to", self.origin.addr, env=env)
+        first.wait_log("operators may ask")
+        second = self.world.access(chain, "--to", self.origin.addr, env=env)
+        second.wait_log("no admin socket .*EADDRINUSE")
+        second.wait_log("listening")
+        done = subprocess.run([program("access"), "reload"], env=dict(os.environ, **env), capture_output=True, text=True,
+                              timeout=20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        first.wait_log("reloaded ")
+        third = self.world.access(chain, "--to", self.origin.addr, "--admin-socket", self.socket)
+        self.assertNotEqual(third.wait(), 0)
+        third.wait_log("cannot open the admin socket")
+
+
 class AccessWorkersTest(AccessTest):
     """The same with several workers."""
 
