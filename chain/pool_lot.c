@@ -21,6 +21,7 @@ struct idle {
 	struct timer timer;      /* the next NOOP, or its answer's end */
 	uint64_t built_ms, heard_ms;
 	uint32_t age_max_ms;
+	bool is_ending; /* the event that says so is on its way */
 };
 
 struct build {
@@ -335,7 +336,8 @@ size_t pool_lot_n_hops(const struct pool_lot *lot)
 
 static bool is_lendable(const struct idle *idle)
 {
-	return idle->open == NULL && loop_now_ms(idle->lot->loop) - idle->heard_ms < POOL_FRESH_MS;
+	return idle->open == NULL && !idle->is_ending &&
+	       loop_now_ms(idle->lot->loop) - idle->heard_ms < POOL_FRESH_MS;
 }
 
 static void miss(struct pool_lot *lot)
@@ -347,14 +349,22 @@ static void miss(struct pool_lot *lot)
 	refill_soon(lot);
 }
 
-bool pool_lot_take(struct pool_lot *lot, struct chain_warm *ret)
+static struct idle *heard_last(const struct pool_lot *lot)
 {
 	struct idle *best = NULL, *idle;
 	DL_FOREACH (lot->all, idle) {
 		if (is_lendable(idle) && (best == NULL || idle->heard_ms > best->heard_ms))
 			best = idle;
 	}
-	if (best == NULL || tcp_has_input(best->stream) != 0) { /* its event is on its way */
+	return best;
+}
+
+bool pool_lot_take(struct pool_lot *lot, struct chain_warm *ret)
+{
+	struct idle *best;
+	while ((best = heard_last(lot)) != NULL && tcp_has_input(best->stream) != 0)
+		best->is_ending = true;
+	if (best == NULL) {
 		miss(lot);
 		return false;
 	}
