@@ -6,6 +6,7 @@
 #include "common/fd_stream.h"
 #include "common/listener.h"
 #include "common/place.h"
+#include "common/proxy_reader.h"
 #include "common/tcp.h"
 
 #include <fcntl.h>
@@ -25,6 +26,7 @@ struct access_gate {
 	struct listener *listeners[SOCKETS_MAX];
 	struct access_udp *udps[SOCKETS_MAX];
 	size_t n_listeners, n_udps;
+	struct proxy_reader *proxies;
 	uint16_t port;
 	struct task stdio; /* starts its session */
 	bool is_closed;    /* before that ran */
@@ -64,7 +66,7 @@ void access_entry_close(struct access_entry *entry)
 	entry->place = NULL;
 }
 
-static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+static void serve(struct stream *stream, const union addr_sock *peer, void *owner)
 {
 	struct access_gate *gate = owner;
 	enum access_capture capture = gate->ingress->options->capture;
@@ -75,6 +77,15 @@ static void on_accept(struct stream *stream, const union addr_sock *peer, void *
 		access_session_start_to(gate->ingress, stream, peer, &target);
 	else
 		stream_drop(stream);
+}
+
+static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
+{
+	struct access_gate *gate = owner;
+	if (netset_find_sock(&gate->ingress->options->proxies, peer) != NULL)
+		proxy_reader_take(gate->proxies, stream, peer);
+	else
+		serve(stream, peer, gate);
 }
 
 static struct loop *loop_of(const struct access_gate *gate)
@@ -241,7 +252,9 @@ int access_gate_open(struct access_ingress *ingress, const struct access_entry *
 		*ret = gate;
 		return 0;
 	}
-	int error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
+	int error = proxy_reader_new(loop_of(gate), serve, gate, &gate->proxies);
+	if (error == 0)
+		error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
 	if (error != 0) {
 		access_gate_close(gate);
 		return error;
@@ -278,11 +291,18 @@ uint32_t access_gate_count(const struct access_gate *gate)
 	return n;
 }
 
+static void close_proxies(struct access_gate *gate)
+{
+	proxy_reader_free(gate->proxies);
+	gate->proxies = NULL;
+}
+
 void access_gate_drain(struct access_gate *gate)
 {
 	if (gate == NULL)
 		return;
 	close_listeners(gate);
+	close_proxies(gate);
 	for (size_t i = 0; i < gate->n_udps; i++)
 		access_udp_drain(gate->udps[i]);
 }
@@ -292,6 +312,7 @@ void access_gate_close(struct access_gate *gate)
 	if (gate == NULL)
 		return;
 	close_listeners(gate);
+	close_proxies(gate);
 	while (gate->n_udps > 0)
 		access_udp_close(gate->udps[--gate->n_udps]);
 	gate->is_closed = true;

@@ -100,6 +100,7 @@ void access_options_deinit(struct access_options *options)
 	for (size_t i = 0; i < options->n_listen; i++) {
 		free(options->listen[i].name);
 		netset_deinit(&options->listen[i].from);
+		netset_deinit(&options->listen[i].proxies);
 		free_users(&options->listen[i]);
 	}
 	for (size_t i = 0; i < options->n_rules; i++)

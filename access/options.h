@@ -55,8 +55,9 @@ struct access_listener {
 	size_t n_users;
 	uint32_t max_connections, max_connections_per_source; /* 0 = none */
 	struct access_caps_options caps;
-	uint32_t max_flows; /* UDP; 0 = the default of udp_forward.h */
-	uint32_t mode;      /* of a socket file; 0 = PLACE_MODE */
+	uint32_t max_flows;    /* UDP; 0 = the default of udp_forward.h */
+	uint32_t mode;         /* of a socket file; 0 = PLACE_MODE */
+	struct netset proxies; /* sources whose connections begin with a PROXY header */
 };
 
 struct access_options {

@@ -127,6 +127,11 @@ static void read_users_file(struct document *d, const struct json *value, void *
 	free(path);
 }
 
+static void read_proxies(struct document *d, const struct json *value, void *to)
+{
+	field_sources(d, value, &((struct listener_file *)to)->listener->proxies);
+}
+
 static void read_mode(struct document *d, const struct json *value, void *to)
 {
 	field_mode(d, value, &((struct listener_file *)to)->listener->mode);
@@ -218,6 +223,7 @@ void read_listener(struct document *d, const struct json *object, const struct r
 		{ "open", read_open, false },
 		{ "users_file", read_users_file, false },
 		{ "mode", read_mode, false },
+		{ "proxy_protocol", read_proxies, false },
 		{ "limits", read_listen_limits, false },
 	};
 	struct access_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);
