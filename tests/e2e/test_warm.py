@@ -63,4 +63,4 @@ def test_a_hop_is_started_again(world, which):
         for _ in range(5):
             expect_echo(access)
         until(lambda: again.n_fds() >= before + N, what="warm connections again")
-    assert "no-answer" not in access.log()
+    assert " failed conn=" not in access.log()  # a connection that was being kept ready may say so
