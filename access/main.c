@@ -41,8 +41,7 @@ static const struct cli cli = {
 	.head = "Usage: access [run] [options]\n"
 		"Send connections and datagrams through a chain of hops.\n"
 		"\n"
-		"  access --listen 127.0.0.1:1080 --chain chain.json\n"
-		"  access --listen :8080 --to 10.0.0.5:22 --chain chain.json\n",
+		"  access --listen 127.0.0.1:1080 --chain chain.json\n",
 	.foot = "See also: access help COMMAND, chain help",
 	.options = options,
 	.n_options = COUNT(options),

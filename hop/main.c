@@ -160,7 +160,8 @@ static enum cli_exit apply_flags(const struct flags *flags, struct hop_options *
 {
 	char text[256];
 	if (!daemon_flags_apply(&flags->daemon, &cli, &o->n_workers, &o->drain_ms, log) ||
-		!daemon_admin(&flags->daemon, &cli, "hop", &o->control) || !apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
+		!daemon_admin(&flags->daemon, &cli, "hop", &o->control) ||
+		!apply_listen(flags, o) || !apply_rules(&flags->allow, "allow", &o->allow) ||
 		!apply_rules(&flags->deny, "deny", &o->deny))
 		return CLI_USAGE;
 	o->refuses_measure = o->refuses_measure || flags->refuses_measure;

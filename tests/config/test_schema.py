@@ -170,7 +170,7 @@ class Schemas(Case):
         documents = [
             ("chain", {"hops": [{**hop, "payload": "header-only"}]}),
             ("chain", {"hops": [{"reverse": "nas", "key_file": "hop1.key"}]}), ("chain", {"hops": [hop], "resume": {}}),
-            ("access", {**example("access.min.json"), "admin": {}}), ("hop", {**example("hop.min.json"), "register": []}),
+            ("access", {**example("access.min.json"), "dashboard": {}}), ("hop", {**example("hop.min.json"), "register": []}),
             ("hop", {**example("hop.min.json"), "directory": {}}), ("hop", {**example("hop.min.json"), "resume": {}}),
         ]
         for kind, document in documents:
