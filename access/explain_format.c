@@ -105,12 +105,12 @@ static void text_hop(const struct chain_spec *chain, size_t i, FILE *to)
 	char text[ADDR_TEXT_MAX];
 	const struct chain_group *group = chain->groups != NULL ? chain->groups[i] : NULL;
 	if (group == NULL) {
-		fputs(addr_print(&chain->hops[i].addr, text), to);
+		fputs(chain_hop_print(&chain->hops[i], text), to);
 		return;
 	}
 	fprintf(to, "one of %zu by %s (", group->n_hops, chain_strategy_name(group->strategy));
 	for (size_t j = 0; j < group->n_hops; j++)
-		fprintf(to, "%s%s", j > 0 ? ", " : "", addr_print(&group->hops[j].addr, text));
+		fprintf(to, "%s%s", j > 0 ? ", " : "", chain_hop_print(&group->hops[j], text));
 	fputc(')', to);
 }
 
@@ -230,7 +230,7 @@ static void json_hops(const struct chain_spec *chain, FILE *to)
 		fputs(i > 0 ? ",[" : "[", to);
 		for (size_t j = 0; j < n; j++) {
 			fputs(j > 0 ? "," : "", to);
-			json_text_put(to, addr_print(&hops[j].addr, text));
+			json_text_put(to, chain_hop_print(&hops[j], text));
 		}
 		fputc(']', to);
 	}

@@ -59,7 +59,9 @@ void cli_doctor_names(struct cli_findings *to, const struct hopchain_chain *chai
 	char host[300];
 	const char *port;
 	size_t n = 0;
-	if (!split_address(hopchain_chain_hop_address(chain, 1), host, sizeof host, &port))
+	const char *address = hopchain_chain_hop_address(chain, 1);
+	if (strncmp(address, "srv:", strlen("srv:")) == 0 || /* what "hops" says of it is all */
+		!split_address(address, host, sizeof host, &port))
 		return;
 	if (is_ip(host)) {
 		cli_findings_add(to, &f, "nothing to resolve here: hop 1 is an IP address");

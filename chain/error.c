@@ -131,13 +131,26 @@ static void add_ms(struct text *t, uint32_t us)
 	add(t, "%" PRIu32 ".%" PRIu32 " ms", us / 1000, us % 1000 / 100);
 }
 
+/* A name without a port is that of SRV records. */
+static bool is_srv(const struct chain_error *e)
+{
+	return e->hop > 0 && e->address.kind == ADDR_NAME && e->address.port == 0;
+}
+
 static void print_dial(struct text *t, const struct chain_error *e)
 {
 	char address[ADDR_TEXT_MAX];
-	add(t, "%s (%s): %s after %" PRIu32 " ms: ", e->hop == 0 ? "target" : "hop 1",
-		addr_print(&e->address, address), chain_error_slug(e), e->elapsed_ms);
+	if (e->hop == 0)
+		add(t, "target (");
+	else
+		add(t, "hop %u (%s", e->hop, is_srv(e) ? "srv:" : "");
+	add(t, "%s): %s after %" PRIu32 " ms: ",
+		is_srv(e) ? e->address.name : addr_print(&e->address, address), chain_error_slug(e),
+		e->elapsed_ms);
 	if (status_of(e->code) == STATUS_LOCAL)
 		add(t, "%s", err_text(e->code));
+	else if (is_srv(e) && status_of(e->code) == STATUS_RESOLVE_FAIL)
+		add(t, "no such name, or a name without SRV records of a host");
 	else
 		add(t, "%s", wire_status_find(status_of(e->code))->text);
 }

@@ -14,7 +14,8 @@
 struct name {
 	struct chain_records *records;
 	struct chain_position *position;
-	size_t i_source;
+	const struct chain_spec *chain;
+	size_t i_hop, i_source;
 	struct resolve_query *query; /* NULL: waits for its time */
 	struct timer again;
 	int error; /* of the last answer */
@@ -107,13 +108,18 @@ static size_t count(const struct chain_upstream *upstream)
 	return n;
 }
 
-static void add_names(struct chain_records *records, struct chain_position *at)
+static void add_names(
+	struct chain_records *records, struct chain_upstream_member *member, size_t i_hop)
 {
+	struct chain_position *at = &member->positions[i_hop];
 	for (size_t i = 0; i < at->n_sources; i++) {
 		if (!at->sources[i].is_srv)
 			continue;
-		records->names[records->n++] =
-			(struct name){ .records = records, .position = at, .i_source = i };
+		records->names[records->n++] = (struct name){ .records = records,
+			.position = at,
+			.chain = member->chain,
+			.i_hop = i_hop,
+			.i_source = i };
 	}
 }
 
@@ -131,7 +137,7 @@ int chain_records_new(struct chain_upstream *upstream, struct chain_records **re
 	for (size_t i = 0; i < upstream->spec->n_members; i++) {
 		struct chain_upstream_member *member = &upstream->members[i];
 		for (size_t k = 0; k < member->chain->n_hops; k++)
-			add_names(records, &member->positions[k]);
+			add_names(records, member, k);
 	}
 	for (size_t i = 0; i < records->n; i++)
 		ask(&records->names[i]);
@@ -156,14 +162,18 @@ bool chain_records_pending(const struct chain_records *records)
 	return records != NULL && records->n_pending > 0;
 }
 
-const struct addr *chain_records_failed(const struct chain_records *records, int *ret_error)
+bool chain_records_failed(const struct chain_records *records, struct chain_error *ret)
 {
 	for (size_t i = 0; records != NULL && i < records->n; i++) {
 		const struct name *name = &records->names[i];
 		if (name->has_records)
 			continue;
-		*ret_error = name->is_asked ? name->error : ERR_DNS_TIMEOUT;
-		return &hop_of(name)->addr;
+		*ret = (struct chain_error){ .stage = CHAIN_RESOLVE,
+			.hop = (uint8_t)(name->i_hop + 1),
+			.n_hops = (uint8_t)name->chain->n_hops,
+			.code = name->is_asked ? name->error : ERR_DNS_TIMEOUT,
+			.address = hop_of(name)->addr };
+		return true;
 	}
-	return NULL;
+	return false;
 }

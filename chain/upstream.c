@@ -189,12 +189,10 @@ void chain_upstream_heard(struct chain_upstream *upstream)
 
 struct chain_error chain_upstream_no_way(const struct chain_upstream *upstream)
 {
-	int code = ERR_NOMEM;
-	const struct addr *name = chain_records_failed(upstream->records, &code);
-	struct chain_error error = { .hop = 1, .n_hops = 1, .stage = CHAIN_SETUP, .code = code };
-	if (name != NULL) {
-		error.stage = CHAIN_RESOLVE;
-		error.address = *name;
-	}
+	struct chain_error error;
+	if (!chain_records_failed(upstream->records, &error))
+		error = (struct chain_error){
+			.hop = 1, .n_hops = 1, .stage = CHAIN_SETUP, .code = ERR_NOMEM
+		};
 	return error;
 }

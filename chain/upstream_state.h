@@ -86,8 +86,8 @@ NODISCARD int chain_records_new(struct chain_upstream *upstream, struct chain_re
 void chain_records_free(struct chain_records *records); /* NULL ok */
 /** chain_records_pending() - whether a first answer is awaited. */
 bool chain_records_pending(const struct chain_records *records);
-/** chain_records_failed() - a name that has no records, with the error; NULL: none. */
-const struct addr *chain_records_failed(const struct chain_records *records, int *ret_error);
+/** chain_records_failed() - whether a name has no records: then *ret says which, and why. */
+bool chain_records_failed(const struct chain_records *records, struct chain_error *ret);
 /** chain_upstream_heard() - a first answer came: who waits may go on. */
 void chain_upstream_heard(struct chain_upstream *upstream);
 

@@ -423,6 +423,23 @@ Test(upstream, a_dead_first_hop_has_no_way_around_it)
 	cr_expect_eq(told[1].state.n_failed, 0);
 }
 
+Test(upstream, a_name_without_records_is_told_with_its_place)
+{
+	char text[256];
+	struct chain_hop two[2] = { hops.spec_hops[0], hops.spec_hops[1] };
+	two[1].addr = (struct addr){ .kind = ADDR_NAME, .name = "_hop._tcp.test" };
+	two[1].is_srv = true;
+	spec.hops = two;
+	spec.n_hops = 2;
+	spec.groups = NULL;
+	start(false); /* without a resolver nothing is found */
+	struct outcome o = connect_once();
+	cr_expect(o.error.stage == CHAIN_RESOLVE && o.error.hop == 2 && o.error.n_hops == 2);
+	cr_expect_not_null(strstr(chain_error_print(&o.error, text, sizeof text),
+				   "hop 2 (srv:_hop._tcp.test): resolve-fail"),
+		"%s", text);
+}
+
 /* Three chains of one hop each. */
 static struct chain_spec chains[N];
 

@@ -270,6 +270,16 @@ class Routes(unittest.TestCase):
         self.assertIn('"x" is not an IP address', self.explain("a:1", "--from", "x", code=2))
         self.assertIn("needs HOST:PORT", self.explain(code=2))
 
+    def test_explain_shows_names_of_records(self):
+        self.path = self.world.path("access.json")
+        key = self.world.path("records.key")
+        subprocess.run([program("chain"), "keygen", "-o", key], check=True, timeout=WAIT, capture_output=True)
+        hops = [{"addr": "srv:_hop._tcp.example.net", "key_file": key}]
+        pathlib.Path(self.path).write_text(json.dumps({"listen": [{"addr": "127.0.0.1:0"}], "chains": {"a": {"hops": hops}}}))
+        self.assertIn("  chain a: srv:_hop._tcp.example.net\n", self.explain("x.org:22"))
+        self.assertEqual(json.loads(self.explain("--json", "x.org:22"))["chains"],
+                         [{"name": "a", "weight": 1, "hops": [["srv:_hop._tcp.example.net"]]}])
+
     def test_explain_counts_what_it_does_not_show(self):
         self.serve([{"domains": ["x%d.example" % i], "use": "block"} for i in range(30)])
         lines = self.explain("a.example:1").splitlines()
