@@ -395,7 +395,7 @@ static bool decode(const char *text, size_t len, char *to, size_t size)
 			c = high * 16 + low;
 			i += 2;
 		}
-		if (c < ' ' || c == 0x7f)
+		if (c < ' ' || c >= 0x7f)
 			return false;
 		to[n] = (char)c;
 	}

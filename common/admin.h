@@ -48,7 +48,7 @@ void admin_refuse(
 	struct admin_exchange *exchange, unsigned status, const char *slug, const char *message);
 
 /** admin_query() - the value of @name in @query, with %XX and "+" decoded. Return: false if it is
- * not there, does not fit, or is no text. */
+ * not there, does not fit, or is no ASCII text. */
 NODISCARD bool admin_query(const char *query, const char *name, char *to, size_t size);
 /** admin_put_text() - @text as a JSON string; bytes that are not ASCII pass as they are. NULL:
  * null.

@@ -19,7 +19,7 @@ import xml.etree.ElementTree as xml
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = "/usr/bin/python3"
 LIBRARIES = ("config/libclient.a", "config/libconfig.a", "access/libaccess.a", "access/libgreeting.a", "access/libhttp.a",
-             "hop/libhop.a", "chain/libchain.a", "libllhttp.a", "chain/libwire.a", "common/libcommon.a")
+             "hop/libhop.a", "chain/libchain.a", "libllhttp.a", "chain/libwire.a", "common/libcommon.a", "common/libadmin.a")
 PACKAGES = ("libuv", "libcjson", "libsodium", "libcrypto", "libcares")
 TSAN_SECONDS = 120
 PARALLEL = 4  # classes of end-to-end tests at once: they mostly wait
