@@ -73,7 +73,7 @@ static void check_request(const struct talk *t, uint8_t choice)
 		(!t->socks.is_v4 && r->command == GREETING_ASSOCIATE));
 	check(r->command == GREETING_ASSOCIATE || to->port != 0);
 	check((r->user[0] != '\0') == (choice & 1));
-	check(r->first.len == 0 && to->scope == 0);
+	check(r->http == NULL && to->scope == 0);
 	check((to->kind == ADDR_NAME) == (to->name[0] != '\0'));
 	if (to->kind == ADDR_NAME)
 		check(addr_name_is_valid(bytes_of(to->name, strlen(to->name))));
