@@ -7,7 +7,8 @@ enum {
 	BYTES,      /* body of a known length */
 	SIZE_FIRST, /* the first digit of a chunk's size */
 	SIZE,
-	EXTENSION, /* behind ';', up to CR */
+	SIZE_WHITE, /* behind the size: some servers pad it */
+	EXTENSION,  /* behind ';', up to CR */
 	SIZE_LF,
 	CHUNK,
 	CHUNK_CR,
@@ -39,6 +40,14 @@ static int digit_of(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Nothing but an extension: "5 5" is no size, though some would read one. */
+static uint8_t after_white(struct http_body *body, uint8_t c)
+{
+	if (c == ' ' || c == '\t')
+		return ++body->n_extra > EXTRA_MAX ? BAD : SIZE_WHITE;
+	return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION : BAD;
+}
+
 static uint8_t after_size(struct http_body *body, uint8_t c)
 {
 	int digit = digit_of(c);
@@ -49,7 +58,7 @@ static uint8_t after_size(struct http_body *body, uint8_t c)
 	}
 	if (body->state == SIZE_FIRST || digit >= 0)
 		return BAD;
-	return c == '\r' ? SIZE_LF : c == ';' || c == ' ' || c == '\t' ? EXTENSION : BAD;
+	return after_white(body, c);
 }
 
 /* A line that nobody looks into: @state until its CR, then @next. */
@@ -75,6 +84,8 @@ static uint8_t after(struct http_body *body, uint8_t c)
 	case SIZE_FIRST:
 	case SIZE:
 		return after_size(body, c);
+	case SIZE_WHITE:
+		return after_white(body, c);
 	case EXTENSION:
 		return after_text(body, c, EXTENSION, SIZE_LF);
 	case SIZE_LF:

@@ -209,6 +209,7 @@ static enum greeting_step check_connect(struct http_greeting *http)
 		return refuse(http, 400, http_uri_text(HTTP_URI_BAD_AUTHORITY));
 	if (head->framing == HTTP_CHUNKED || head->body_len > 0)
 		return refuse(http, 400, "CONNECT with a body");
+	http->request.http = NULL; /* what was asked before, and refused with 407, may have been */
 	http->request.protocol = "http-connect";
 	return check_user(http);
 }
