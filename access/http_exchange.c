@@ -310,7 +310,10 @@ static void on_sweep(struct timer *timer)
 	struct http_exchange *x =
 		(struct http_exchange *)((char *)timer - offsetof(struct http_exchange, sweep));
 	struct loop *loop = x->client->loop;
-	uint64_t now_ms = loop_now_ms(loop), quiet_ms = now_ms - x->active_at_ms;
+	uint64_t now_ms = loop_now_ms(loop);
+	if (http_pace_is_held_up(&x->up) || http_pace_is_held_up(&x->down))
+		x->active_at_ms = now_ms; /* nobody knows whether a peer is idle */
+	uint64_t quiet_ms = now_ms - x->active_at_ms;
 	bool is_quiet = quiet_ms >= QUIET_MS;
 	loop_timer_start(loop, &x->sweep, SWEEP_MS, on_sweep);
 	if (stream_is_stalled(x->client, now_ms, is_quiet) ||

@@ -1,7 +1,5 @@
 #include "access/http_pace.h"
 
-#define WAIT_MIN_MS 1
-
 static bool is_limited(const struct http_pace *pace)
 {
 	return pace->shapers != NULL && pace->shapers->n > 0;
@@ -32,8 +30,7 @@ static void ask(struct http_pace *pace)
 		return;
 	}
 	stream_read_stop(pace->stream);
-	loop_timer_start(pace->stream->loop, &pace->again,
-		pace->wait.ms > WAIT_MIN_MS ? pace->wait.ms : WAIT_MIN_MS, on_again);
+	loop_timer_start(pace->stream->loop, &pace->again, pace->wait.ms, on_again);
 }
 
 void http_pace_start(struct http_pace *pace, uint64_t n_wanted)
@@ -76,4 +73,9 @@ void http_pace_stop(struct http_pace *pace)
 	refund(pace);
 	shaper_wait_end(&pace->wait, pace->lane);
 	loop_timer_stop(pace->stream->loop, &pace->again);
+}
+
+bool http_pace_is_held_up(const struct http_pace *pace)
+{
+	return pace->wait.at != NULL;
 }

@@ -27,5 +27,7 @@ bool http_pace_took(struct http_pace *pace, size_t n);
 /** http_pace_go_on() - to be called last at DATA, unless stopped or started anew. */
 void http_pace_go_on(struct http_pace *pace);
 void http_pace_stop(struct http_pace *pace); /* idempotent */
+/** http_pace_is_held_up() - whether the limits let it read nothing now. */
+bool http_pace_is_held_up(const struct http_pace *pace);
 
 #endif

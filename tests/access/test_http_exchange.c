@@ -37,11 +37,12 @@ static void on_done(const struct http_exchange_result *result, void *owner)
 }
 
 /* @request: head and what comes with it, which the greeting reads. */
-static void set_up(struct world *w, const char *request, size_t n_channel, size_t n_chunk)
+static void set_up_with(struct world *w, const char *request, size_t n_channel, size_t n_chunk,
+	struct http_exchange_options options)
 {
-	struct http_exchange_options options = { .ends_client = &w->is_draining };
 	struct stream *browser, *origin;
 	memset(w, 0, sizeof *w);
+	options.ends_client = &w->is_draining;
 	cr_assert_eq(loop_new(&w->loop), 0);
 	cr_assert_eq(pair_new(w->loop, n_channel, &browser, &w->client), 0);
 	cr_assert_eq(pair_new(w->loop, n_channel, &w->server, &origin), 0);
@@ -58,6 +59,11 @@ static void set_up(struct world *w, const char *request, size_t n_channel, size_
 		http_exchange_start(w->client, w->server, http_greeting_request(w->greeting)->http,
 			&options, on_done, w, &w->exchange),
 		0);
+}
+
+static void set_up(struct world *w, const char *request, size_t n_channel, size_t n_chunk)
+{
+	set_up_with(w, request, n_channel, n_chunk, (struct http_exchange_options){ 0 });
 }
 
 static void tear_down(struct world *w)
@@ -121,6 +127,92 @@ Test(http_exchange, an_answer_leaves_both_as_they_were)
 	cr_expect_eq(w.result.rest.len, strlen("GET http://i/"));
 	cr_expect_arr_eq(w.rest, "GET http://i/", w.result.rest.len);
 	tear_down(&w);
+}
+
+#define KIB  1024
+#define RATE (512 * KIB)
+#define BODY (256 * KIB)
+
+static struct shaper_set set_of(uint64_t rate)
+{
+	struct shaper_set set = { .n = 0 };
+	struct shaper *shaper;
+	cr_assert_eq(shaper_new(rate, &shaper), 0);
+	shaper_set_add(&set, shaper);
+	shaper_release(shaper);
+	return set;
+}
+
+static const struct {
+	const char *request, *answer; /* a body of BODY bytes follows one of them */
+	bool is_up;
+} limited[] = {
+	{ GET, "HTTP/1.1 200 OK\r\nContent-Length: 262144\r\n\r\n", false },
+	{ GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000\r\n", false },
+	{ "POST http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 262144\r\n\r\n", ANSWER, true },
+};
+
+Test(http_exchange, a_rate_holds_and_nothing_is_lost)
+{
+	static char body[BODY];
+	memset(body, 'x', sizeof body);
+	for (size_t i = 0; i < sizeof limited / sizeof limited[0]; i++) {
+		struct shaper_set set = set_of(RATE);
+		struct world w;
+		uint64_t start_ms, least_ms = (BODY - SHAPER_BURST_MIN) * UINT64_C(1000) / RATE;
+		set_up_with(&w, limited[i].request, 65536, SIZE_MAX,
+			(struct http_exchange_options){ .shapers = &set });
+		const struct sink *to = limited[i].is_up ? &w.origin : &w.browser;
+		struct stream *from = limited[i].is_up ? w.browser.stream : w.origin.stream;
+		start_ms = loop_now_ms(w.loop);
+		if (!limited[i].is_up)
+			stream_write(from, bytes_of(limited[i].answer, strlen(limited[i].answer)));
+		stream_write(from, bytes_of(body, sizeof body));
+		while (to->n < BODY && loop_now_ms(w.loop) - start_ms < WAIT_MS)
+			loop_turn(w.loop);
+		uint64_t took_ms = loop_now_ms(w.loop) - start_ms;
+		cr_expect_geq(took_ms, least_ms, "%zu: %d ms", i, (int)took_ms);
+		cr_expect_geq(to->n, BODY);
+		tear_down(&w);
+		shaper_set_release(&set);
+	}
+}
+
+/* The bucket is in debt for longer than a peer may be idle. */
+Test(http_exchange, a_pause_that_a_limit_makes_is_no_idle_time)
+{
+	struct shaper_set set = set_of(4 * KIB);
+	struct world w;
+	shaper_set_charge(&set, SHAPER_DOWN, SHAPER_BURST_MIN + 6 * KIB, loop_clock_us());
+	set_up_with(&w, GET, 65536, SIZE_MAX,
+		(struct http_exchange_options){ .shapers = &set, .idle_timeout_ms = 900 });
+	stream_write(w.origin.stream, bytes_of(ANSWER, strlen(ANSWER)));
+	loop_run_until(w.loop, &w.is_done, WAIT_MS);
+	cr_assert(w.is_done);
+	cr_expect_eq(w.result.end, HTTP_EXCHANGE_DONE, "%s", http_exchange_end_name(w.result.end));
+	turns(&w);
+	expect_heard(&w.browser, ANSWER);
+	tear_down(&w);
+	shaper_set_release(&set);
+}
+
+/* Cancelled while both directions wait: nobody waits at the bucket any more. */
+Test(http_exchange, who_leaves_while_limits_hold_him_up_holds_nobody_up)
+{
+	struct shaper_set set = set_of(4 * KIB);
+	struct shaper_wait wait = { .at = NULL };
+	struct world w;
+	for (int lane = 0; lane < SHAPER_N_LANES; lane++)
+		shaper_set_charge(&set, (enum shaper_lane)lane, SHAPER_BURST_MIN, loop_clock_us());
+	set_up_with(&w, limited[2].request, 65536, SIZE_MAX,
+		(struct http_exchange_options){ .shapers = &set });
+	say(&w, w.browser.stream, "begins");
+	tear_down(&w);
+	shaper_set_rate(set.of[0], RATE);
+	for (int lane = 0; lane < SHAPER_N_LANES; lane++)
+		cr_expect_gt(
+			shaper_set_ask(&set, (enum shaper_lane)lane, &wait, loop_clock_us()), 0);
+	shaper_set_release(&set);
 }
 
 /* How the server's connection ends, and what becomes of it. */
