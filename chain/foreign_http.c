@@ -114,9 +114,10 @@ enum foreign_head_step foreign_head_feed(struct foreign_head *head, struct bytes
 		if (head->n_end == 4 && i + 1 < HEAD_MIN)
 			return FOREIGN_HEAD_BROKEN;
 	}
-	if (head->n_end == 4)
-		return parse(head, ret_status, ret_text);
-	return head->n_all < CHAIN_FOREIGN_HEAD_MAX ? FOREIGN_HEAD_MORE : FOREIGN_HEAD_BROKEN;
+	enum foreign_head_step step =
+		head->n_end == 4 ? parse(head, ret_status, ret_text) : FOREIGN_HEAD_MORE;
+	bool is_full = head->n_all == CHAIN_FOREIGN_HEAD_MAX;
+	return step == FOREIGN_HEAD_MORE && is_full ? FOREIGN_HEAD_BROKEN : step;
 }
 
 uint8_t foreign_http_status(uint16_t code)

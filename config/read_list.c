@@ -35,7 +35,10 @@ __attribute__((format(printf, 2, 3))) static bool refuse(
 static const char *show(struct bytes text, char to[SHOWN_MAX])
 {
 	char copy[SHOWN_MAX];
-	snprintf(copy, sizeof copy, "%.*s", (int)text.len, (const char *)text.ptr);
+	size_t len = text.len < sizeof copy - 1 ? text.len : sizeof copy - 1;
+	for (size_t i = 0; i < len; i++)
+		copy[i] = text.ptr[i] != '\0' ? (char)text.ptr[i] : '?';
+	copy[len] = '\0';
 	return report_quote(copy, to, SHOWN_MAX);
 }
 
@@ -194,7 +197,7 @@ static void read_line(struct reading *r, struct bytes line)
 					   : "expected one network on a line");
 		return;
 	}
-	for (; more.len > 0; more = next_word(&line)) {
+	for (; more.len > 0 && r->n_wrong < TOLD_MAX; more = next_word(&line)) {
 		if (!is_own_name(more))
 			add_entry(r, more);
 	}

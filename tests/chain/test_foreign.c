@@ -254,6 +254,23 @@ Test(foreign, a_head_has_an_end)
 	chain_foreign_free(f);
 }
 
+Test(foreign, heads_without_end_are_no_answer)
+{
+	static const struct talk talk = { .name = "1xx", .step = HTTP, .target = EXAMPLE };
+	static const char head[] = "HTTP/1.1 100 OK\r\nX: 01234567\r\n\r\n"; /* 32 bytes */
+	struct chain_foreign *f = start(&talk);
+	size_t len = sizeof head - 1, n_all = 0;
+	cr_assert_eq(CHAIN_FOREIGN_HEAD_MAX % len, 0, "the last one ends where the room ends");
+	enum chain_foreign_step step = CHAIN_FOREIGN_MORE;
+	for (; step == CHAIN_FOREIGN_MORE; n_all++) {
+		cr_assert_gt(chain_foreign_wants(f), 0);
+		step = chain_foreign_feed(f, bytes_of(head + n_all % len, 1));
+	}
+	cr_expect_eq(step, CHAIN_FOREIGN_BROKEN);
+	cr_expect_eq(n_all, CHAIN_FOREIGN_HEAD_MAX);
+	chain_foreign_free(f);
+}
+
 Test(foreign, the_longest_of_everything_fits)
 {
 	char user[CHAIN_LOGIN_MAX + 1], password[CHAIN_LOGIN_MAX + 1];

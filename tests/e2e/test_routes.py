@@ -224,6 +224,10 @@ class Routes(unittest.TestCase):
              'address, a CIDR or one of any, local, loopback, private, link-local'),
             ("cidrs_file", "10.0.0.0/8:22", 'list.txt:1:1: error: "10.0.0.0/8:22": ports belong into "ports"'),
             ("cidrs_file", "10.0.0.1 10.0.0.2", "list.txt:1:10: error: expected one network on a line"),
+            ("domains_file", "a\0.example", 'list.txt:1:1: error: "a?.example" is not a domain; expected "example.org", '
+             '"*.example.org" (all below it) or ".example.org" (both)'),
+            ("domains_file", "0.0.0.0" + " bad!" * 1000000, 'list.txt:1:9: error: "bad!" is not a domain; expected "example.org", '
+             '"*.example.org" (all below it) or ".example.org" (both)'),
         ]
         self.serve([])
         for member, text, message in cases:
@@ -232,6 +236,7 @@ class Routes(unittest.TestCase):
             pathlib.Path(self.world.path("wrong.json")).write_text(json.dumps(wrong))
             done = subprocess.run([program("access"), "check", self.world.path("wrong.json")], text=True, capture_output=True,
                                   timeout=WAIT)
+            self.assertLessEqual(done.stderr.count(": error: "), 20)
             self.assertEqual((done.returncode, done.stderr.splitlines()[0].removeprefix(str(self.world.dir) + "/")), (3, message))
 
     def test_explain(self):
