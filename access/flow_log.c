@@ -8,13 +8,27 @@
 #define LOG_MODULE "access"
 #include "common/log.h"
 
+/* A flow that never had a way has no datagrams. */
+static struct chain_datagram_counters counters_of(const struct chain_datagram *datagram)
+{
+	return datagram != NULL ? chain_datagram_counters(datagram)
+				: (struct chain_datagram_counters){ 0 };
+}
+
+static const char *via_of(const struct chain_datagram *datagram)
+{
+	if (datagram == NULL)
+		return "none";
+	return chain_datagram_is_stream(datagram) ? "stream" : "datagram";
+}
+
 static void log_exit(const struct access_flow_names *names, const struct chain_datagram *datagram,
 	uint64_t start_ms, const char *end)
 {
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], use[ACCESS_USE_MAX];
 	const struct access_flow_way *way = names->way;
 	const struct route_rule *rule = way->rule;
-	struct chain_datagram_counters n = chain_datagram_counters(datagram);
+	struct chain_datagram_counters n = counters_of(datagram);
 	/* Each datagram of a new source port, or to a new target, can push out a flow. */
 	if (strcmp(end, "evicted") == 0)
 		LOG_LIMITED(LOG_LEVEL_INFO, "evicted flow=%u.%" PRIu32 " from=%s target=%s",
@@ -28,13 +42,13 @@ static void log_exit(const struct access_flow_names *names, const struct chain_d
 			access_ingress_tell_use(way->ingress,
 				rule != NULL ? rule->use : way->ingress->options->use, rule, use),
 			n.n_up_bytes, n.n_down_bytes, loop_now_ms(names->worker->loop) - start_ms,
-			chain_datagram_is_stream(datagram) ? "stream" : "datagram", end);
+			via_of(datagram), end);
 }
 
 void access_flow_log_end(const struct access_flow_names *names,
 	const struct chain_datagram *datagram, uint64_t start_ms, const char *end)
 {
-	struct chain_datagram_counters n = chain_datagram_counters(datagram);
+	struct chain_datagram_counters n = counters_of(datagram);
 	if (names->worker->options->logs_connections)
 		log_exit(names, datagram, start_ms, end);
 	LOG_DEBUG("datagrams flow=%u.%" PRIu32 " up=%" PRIu64 " down=%" PRIu64 " waiting=%" PRIu64

@@ -15,8 +15,9 @@ struct access_flow_names {
 	uint32_t id;
 	const struct access_flow_way *way;
 };
-/** access_flow_log_end() - the exit line, where connections are logged, and the counters at debug.
- * Evictions, which a client can cause with each datagram, have a limit. */
+/** access_flow_log_end() - @datagram NULL: it never had a way. The exit line, where connections are
+ * logged, and the counters at debug. Evictions, which a client can cause with each datagram, have a
+ * limit. */
 void access_flow_log_end(const struct access_flow_names *names,
 	const struct chain_datagram *datagram, uint64_t start_ms, const char *end);
 /** access_flow_log_failure() - limited. */

@@ -12,6 +12,37 @@ static void log_blocked(const struct access_ingress *ingress, const struct route
 		route_rule_label(ingress->all->rules, rule, label), addr_print(query->target, to));
 }
 
+/* Return: 0; else @way is released. */
+static int take(struct access_flow_way *f, struct chain_way *way, const struct addr *target)
+{
+	int error = chain_datagram_new(
+		chain_way_client(way), f->io, target, f->ops, f->owner, &f->datagram);
+	if (error != 0) {
+		chain_way_release(way);
+		return error;
+	}
+	f->way = way;
+	if (chain_upstream_has_choice(chain_way_upstream(way)))
+		chain_datagram_hurry(f->datagram);
+	return 0;
+}
+
+static void on_way(struct chain_way *way, const struct chain_error *error,
+	const struct addr *target, void *owner)
+{
+	struct access_flow_way *f = owner;
+	struct chain_flow_wait *wait = f->wait;
+	struct chain_error no_memory = { .hop = 1, .stage = CHAIN_SETUP, .code = ERR_NOMEM };
+	f->wait = NULL;
+	if (way != NULL && take(f, way, target) != 0)
+		error = &no_memory;
+	if (error == NULL)
+		chain_flow_wait_flush(wait, f->datagram);
+	chain_flow_wait_free(wait);
+	if (error != NULL)
+		f->ops->on_fail(error, f->owner);
+}
+
 int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingress,
 	struct udp_io *io, const struct route_query *query, const struct chain_datagram_ops *ops,
 	void *owner)
@@ -23,25 +54,37 @@ int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingre
 		log_blocked(ingress, query, rule);
 		return ERR_DENIED;
 	}
-	f->way = chain_upstream_choose(upstream, &who);
-	if (f->way == NULL)
-		return ERR_NOMEM;
-	int error = chain_datagram_new(
-		chain_way_client(f->way), io, query->target, ops, owner, &f->datagram);
-	if (error != 0) {
-		chain_way_release(f->way);
-		f->way = NULL;
-		return error;
-	}
-	if (chain_upstream_has_choice(upstream))
-		chain_datagram_hurry(f->datagram);
-	f->ingress = ingress;
-	f->rule = rule;
 	f->io = io;
 	f->ops = ops;
 	f->owner = owner;
+	struct chain_way *way = chain_upstream_choose(upstream, &who);
+	int error = way != NULL ? take(f, way, query->target)
+				: chain_flow_wait_new(upstream, &who, on_way, f, &f->wait);
+	if (error != 0)
+		return error;
+	f->ingress = ingress;
+	f->rule = rule;
 	access_ingress_hold(ingress);
 	return 0;
+}
+
+bool access_flow_way_is_open(const struct access_flow_way *f)
+{
+	return f->ingress != NULL;
+}
+
+enum flow_client_verdict access_flow_way_send(struct access_flow_way *f, struct bytes data)
+{
+	if (f->datagram != NULL)
+		return chain_datagram_send(f->datagram, data);
+	return f->wait != NULL && chain_flow_wait_send(f->wait, data) ? FLOW_CLIENT_SENT
+								      : FLOW_CLIENT_FAILED;
+}
+
+void access_flow_way_rest(struct access_flow_way *f)
+{
+	if (f->datagram != NULL)
+		chain_datagram_rest(f->datagram);
 }
 
 void access_flow_way_report(struct access_flow_way *f, const struct chain_error *error)
@@ -94,6 +137,7 @@ void access_flow_way_close(struct access_flow_way *f)
 		return;
 	for (size_t i = 0; i < f->n_tried; i++)
 		chain_way_release(f->tried[i].way);
+	chain_flow_wait_free(f->wait);
 	chain_datagram_free(f->datagram);
 	chain_way_release(f->way);
 	access_ingress_release(f->ingress);

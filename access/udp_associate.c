@@ -40,7 +40,7 @@ struct udp_associate {
 struct associated {
 	struct associated *prev, *next;
 	struct udp_associate *at;
-	struct access_flow_way way; /* .datagram NULL = has failed, and its target stays quiet */
+	struct access_flow_way way; /* closed = has failed, and its target stays quiet */
 	struct access_charges charges;
 	struct timer timer;
 	struct warm warm;
@@ -69,7 +69,7 @@ static struct access_flow_names names_of(const struct associated *f)
 /* What it holds beside its place in the list. */
 static void let_go(struct associated *f, const char *end)
 {
-	if (f->way.datagram == NULL)
+	if (!access_flow_way_is_open(&f->way))
 		return;
 	struct access_flow_names names = names_of(f);
 	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
@@ -129,7 +129,7 @@ static void cool(struct warm *warm)
 {
 	struct associated *f =
 		(struct associated *)((char *)warm - offsetof(struct associated, warm));
-	chain_datagram_rest(f->way.datagram);
+	access_flow_way_rest(&f->way);
 }
 
 static void use(struct associated *f)
@@ -266,7 +266,7 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		at->counters.n_refused++;
 		return;
 	}
-	if (f->way.datagram == NULL) { /* no storm of new flows after a failure */
+	if (!access_flow_way_is_open(&f->way)) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
@@ -275,7 +275,7 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		at->counters.n_over_rate++;
 		return;
 	}
-	switch (chain_datagram_send(f->way.datagram, data)) {
+	switch (access_flow_way_send(&f->way, data)) {
 	case FLOW_CLIENT_SENT:
 		at->counters.n_up++;
 		at->counters.n_up_bytes += data.len;

@@ -40,7 +40,7 @@ struct udp_flow {
 	struct flow flow; /* first */
 	struct flow_name name;
 	struct access_udp *at;
-	struct access_flow_way way; /* .datagram NULL = has failed, and keeps its client quiet */
+	struct access_flow_way way; /* closed = has failed, and keeps its client quiet */
 	struct access_charges charges;
 	union addr_sock client, local;
 	struct addr to;
@@ -92,7 +92,7 @@ static struct access_flow_names names_of(const struct udp_flow *f)
 /* What it holds beside its place in the table. */
 static void let_go(struct udp_flow *f, const char *end)
 {
-	if (f->way.datagram == NULL)
+	if (!access_flow_way_is_open(&f->way))
 		return;
 	struct access_flow_names names = names_of(f);
 	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
@@ -131,7 +131,7 @@ static bool tell_client(const struct udp_flow *f)
 static void cool(struct warm *warm)
 {
 	struct udp_flow *f = (struct udp_flow *)((char *)warm - offsetof(struct udp_flow, warm));
-	chain_datagram_rest(f->way.datagram);
+	access_flow_way_rest(&f->way);
 }
 
 static void use(struct udp_flow *f)
@@ -317,7 +317,7 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 	}
 	f->local = *packet->local;
 	f->sent_len = (uint16_t)packet->len;
-	if (f->way.datagram == NULL) { /* no storm of new flows after a failure */
+	if (!access_flow_way_is_open(&f->way)) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
@@ -326,8 +326,7 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 		at->counters.n_over_rate++;
 		return;
 	}
-	if (chain_datagram_send(f->way.datagram, bytes_of(packet->data, packet->len)) !=
-		FLOW_CLIENT_SENT)
+	if (access_flow_way_send(&f->way, bytes_of(packet->data, packet->len)) != FLOW_CLIENT_SENT)
 		at->counters.n_dropped++;
 }
 

@@ -1,4 +1,5 @@
 #include "chain/datagram.h"
+#include "chain/flow_wait.h"
 #include "chain/lib_state.h"
 
 #include <stddef.h>
@@ -10,9 +11,11 @@ struct hopchain_flow {
 	struct lib_item item;
 	hopchain_flow_fn *fn;
 	void *owner;
-	struct chain_way *way; /* held */
-	bool is_reported;      /* how the way does */
+	struct chain_flow_wait *wait; /* for a way; until then no way and no datagram */
+	struct chain_way *way;        /* held */
+	bool is_reported;             /* how the way does */
 	struct chain_datagram *datagram;
+	struct udp_io *io;
 	uint64_t moved_ms;
 	bool is_closing;
 	struct lib_error error;
@@ -36,13 +39,14 @@ static bool on_tick(struct lib_item *item, uint64_t now_ms)
 	struct hopchain_flow *f = (struct hopchain_flow *)item;
 	if (!f->is_closing && now_ms - f->moved_ms < REST_MS)
 		return true;
-	chain_datagram_rest(f->datagram);
+	if (f->datagram != NULL)
+		chain_datagram_rest(f->datagram);
 	return false;
 }
 
 static void report(struct hopchain_flow *f, const struct chain_error *error)
 {
-	if (!f->is_reported)
+	if (!f->is_reported && f->way != NULL)
 		(void)chain_way_report(f->way, error, NULL, 0);
 	f->is_reported = true;
 }
@@ -74,6 +78,7 @@ static void on_closed(struct task *task)
 	struct hopchain_flow *f =
 		(struct hopchain_flow *)((char *)task - offsetof(struct hopchain_flow, item.task));
 	f->fn(f, HOPCHAIN_FLOW_CLOSED, NULL, 0, f->owner);
+	chain_flow_wait_free(f->wait);
 	chain_datagram_free(f->datagram);
 	chain_way_release(f->way);
 	lib_client_remove(&f->item);
@@ -85,26 +90,49 @@ static void drop(struct lib_item *item)
 	hopchain_flow_close((struct hopchain_flow *)item);
 }
 
-/* Sockets and the flow. */
-static int start(struct hopchain_flow *f, struct hopchain_client *client, const struct addr *target)
+/* Return: 0; else @way is released. */
+static int take(struct hopchain_flow *f, struct chain_way *way, const struct addr *target)
 {
 	static const struct chain_datagram_ops ops = {
 		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
 	};
-	struct udp_io *io;
-	int error = lib_client_io(client, &io);
+	int error = chain_datagram_new(chain_way_client(way), f->io, target, &ops, f, &f->datagram);
+	if (error != 0) {
+		chain_way_release(way);
+		return error;
+	}
+	f->way = way;
+	if (chain_upstream_has_choice(chain_way_upstream(way)))
+		chain_datagram_hurry(f->datagram);
+	return 0;
+}
+
+static void on_way(struct chain_way *way, const struct chain_error *error,
+	const struct addr *target, void *owner)
+{
+	struct hopchain_flow *f = owner;
+	struct chain_flow_wait *wait = f->wait;
+	struct chain_error no_memory = { .hop = 1, .stage = CHAIN_SETUP, .code = ERR_NOMEM };
+	f->wait = NULL;
+	if (way != NULL && take(f, way, target) != 0)
+		error = &no_memory;
+	if (error == NULL)
+		chain_flow_wait_flush(wait, f->datagram);
+	chain_flow_wait_free(wait);
+	if (error != NULL)
+		on_fail(error, f);
+}
+
+/* Sockets and the flow. */
+static int start(struct hopchain_flow *f, struct hopchain_client *client, const struct addr *target)
+{
+	int error = lib_client_io(client, &f->io);
 	if (error != 0)
 		return error;
 	struct chain_who who = { .target = target };
-	f->way = chain_upstream_choose(client->upstream, &who);
-	if (f->way == NULL)
-		return ERR_NOMEM;
-	error = chain_datagram_new(chain_way_client(f->way), io, target, &ops, f, &f->datagram);
-	if (error != 0)
-		chain_way_release(f->way);
-	else if (chain_upstream_has_choice(client->upstream))
-		chain_datagram_hurry(f->datagram);
-	return error;
+	struct chain_way *way = chain_upstream_choose(client->upstream, &who);
+	return way != NULL ? take(f, way, target)
+			   : chain_flow_wait_new(client->upstream, &who, on_way, f, &f->wait);
 }
 
 int hopchain_flow_open(struct hopchain_client *client, const char *target, hopchain_flow_fn *fn,
@@ -139,6 +167,12 @@ int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len)
 	if (len > UDP_PAYLOAD_MAX)
 		return -EMSGSIZE;
 	note_move(flow);
+	if (flow->wait != NULL) {
+		(void)chain_flow_wait_send(flow->wait, bytes_of(data, len)); /* or it is lost */
+		return 0;
+	}
+	if (flow->datagram == NULL)
+		return ERR_PIPE;
 	switch (chain_datagram_send(flow->datagram, bytes_of(data, len))) {
 	case FLOW_CLIENT_SENT:
 		return 0;
@@ -165,5 +199,5 @@ const struct hopchain_error *hopchain_flow_error(const struct hopchain_flow *flo
 
 bool hopchain_flow_is_stream(const struct hopchain_flow *flow)
 {
-	return chain_datagram_is_stream(flow->datagram);
+	return flow->datagram != NULL && chain_datagram_is_stream(flow->datagram);
 }
