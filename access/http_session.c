@@ -2,25 +2,12 @@
 
 #include "access/http_answer.h"
 #include "access/http_exchange.h"
+#include "access/http_server.h"
 #include "common/loop.h"
 #include "common/tcp.h"
 
-#include <assert.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define LOG_MODULE "access"
-#include "common/log.h"
-
-/* The connection to a server: of the exchange that is under way, or kept for the next. */
-struct server {
-	struct stream *stream; /* or NULL */
-	struct addr addr;
-	char user[GREETING_NAME_MAX + 1]; /* who it was made for, or "" */
-	uint32_t idle_timeout_ms;
-	bool is_used; /* it has answered before: it may close at any time */
-};
 
 struct http_session {
 	struct access_connection *connection;
@@ -28,7 +15,7 @@ struct http_session {
 	struct opening *opening;     /* of the request that is served or waited for */
 	struct chain_attempt *chain; /* while one is built */
 	struct http_exchange *exchange;
-	struct server server;
+	struct http_server server;
 	char *told;
 	unsigned n_requests;
 	uint64_t n_up, n_down; /* of the exchanges that ended */
@@ -64,41 +51,6 @@ static void report(struct http_session *h, enum http_session_end end, const char
 		h->server.stream = NULL;
 	}
 	h->on_done(&result, h->owner);
-}
-
-/* What the server sent for nobody, or its end, goes no further. */
-static void leave_server(struct http_session *h)
-{
-	if (h->server.stream != NULL)
-		stream_leave(h->server.stream);
-	h->server.stream = NULL;
-}
-
-/* The server shall not take what it has for whole either. */
-static void drop_server(struct http_session *h)
-{
-	if (h->server.stream != NULL)
-		stream_drop(h->server.stream);
-	h->server.stream = NULL;
-}
-
-/* A server that has nothing to answer says something or ends: it is of no more use. */
-static void on_kept(struct stream *server, enum stream_event event, struct bytes data, void *owner)
-{
-	struct http_session *h = owner;
-	(void)server;
-	(void)data;
-	if (event == STREAM_FAILED)
-		drop_server(h);
-	else if (event == STREAM_DATA || event == STREAM_EOF)
-		leave_server(h);
-}
-
-static void keep_server(struct http_session *h)
-{
-	h->server.is_used = true;
-	stream_own(h->server.stream, on_kept, h);
-	stream_read_start(h->server.stream);
 }
 
 /* While a chain is built: there is something to do although the client may have ended. */
@@ -144,9 +96,9 @@ static void on_done(struct http_session *h, const struct http_exchange_result *r
 	access_connection_log_request(h->connection, h->n_requests, &h->server.addr, result->status,
 		result->n_up, result->n_down);
 	if (result->keeps_server && result->keeps_client)
-		keep_server(h);
+		http_server_keep(&h->server);
 	else
-		leave_server(h);
+		http_server_leave(&h->server);
 	if (result->keeps_client)
 		await_next(h, result->rest);
 	else if (result->client_ended)
@@ -174,7 +126,7 @@ static void on_unanswered(struct http_session *h, const struct http_exchange_res
 {
 	bool may_repeat =
 		h->server.is_used && request_of(h)->is_repeatable && !result->client_ended;
-	drop_server(h);
+	http_server_drop(&h->server);
 	if (may_repeat) {
 		stream_own(h->client, on_client, h);
 		start_chain(h);
@@ -205,17 +157,17 @@ static void on_exchanged(const struct http_exchange_result *result, void *owner)
 	case HTTP_EXCHANGE_INCOMPLETE:
 	case HTTP_EXCHANGE_IDLE:
 	case HTTP_EXCHANGE_STALLED:
-		drop_server(h);
+		http_server_drop(&h->server);
 		answer_for_server(h, result);
 		report(h, HTTP_SESSION_ANSWERED, why);
 		return;
 	case HTTP_EXCHANGE_CLIENT_ENDED:
-		drop_server(h);
+		http_server_drop(&h->server);
 		report(h, HTTP_SESSION_OVER, why);
 		return;
 	case HTTP_EXCHANGE_CUT:
 	case HTTP_EXCHANGE_CLIENT_FAILED:
-		drop_server(h);
+		http_server_drop(&h->server);
 		access_connection_log_request(h->connection, h->n_requests, &h->server.addr,
 			result->status, result->n_up, result->n_down);
 		report(h, HTTP_SESSION_BROKEN, why);
@@ -246,17 +198,13 @@ static void on_chain(struct stream *server, const struct chain_spec *way,
 	const struct chain_error *error, void *owner)
 {
 	struct http_session *h = owner;
-	const struct greeting_request *request = opening_request(h->opening);
 	h->chain = NULL;
 	access_charges_return_lookup(h->connection->charges);
 	if (error != NULL) {
 		on_chain_failed(h, error);
 		return;
 	}
-	h->server = (struct server){
-		.stream = server, .addr = request->target, .idle_timeout_ms = way->idle_timeout_ms
-	};
-	snprintf(h->server.user, sizeof h->server.user, "%s", request->user);
+	http_server_begin(&h->server, server, opening_request(h->opening), way->idle_timeout_ms);
 	start_exchange(h);
 }
 
@@ -279,18 +227,12 @@ static void start_chain(struct http_session *h)
 	}
 }
 
-static bool is_served_by(const struct server *server, const struct greeting_request *request)
-{
-	return server->stream != NULL && addr_is_equal(&server->addr, &request->target) &&
-	       strcmp(server->user, request->user) == 0;
-}
-
 /* The opening has a request. */
 static void serve(struct http_session *h)
 {
 	const struct greeting_request *request = opening_request(h->opening);
 	if (request->http == NULL) {
-		leave_server(h);
+		http_server_leave(&h->server);
 		report(h, HTTP_SESSION_CONNECT, "connect");
 		return;
 	}
@@ -308,11 +250,11 @@ static void serve(struct http_session *h)
 		on_chain_failed(h, &refused);
 		return;
 	}
-	if (is_served_by(&h->server, request)) {
+	if (http_server_serves(&h->server, request)) {
 		start_exchange(h);
 		return;
 	}
-	leave_server(h);
+	http_server_leave(&h->server);
 	start_chain(h);
 }
 
@@ -382,9 +324,9 @@ void http_session_free(struct http_session *session)
 		chain_attempt_cancel(h->chain);
 	if (h->exchange != NULL) {
 		http_exchange_cancel(h->exchange);
-		drop_server(h);
+		http_server_drop(&h->server);
 	}
-	leave_server(h);
+	http_server_leave(&h->server);
 	opening_free(h->opening);
 	free(h->told);
 	h->is_freed = true;

@@ -1,8 +1,8 @@
 #include "access/session.h"
 
+#include "access/associate_session.h"
 #include "access/http_session.h"
 #include "access/opening.h"
-#include "access/udp_associate.h"
 #include "chain/wire_status.h"
 #include "common/loop.h"
 #include "common/tcp.h"
@@ -47,13 +47,13 @@ struct access_session {
 	struct access_session *prev, *next;
 	struct access_connection connection;
 	struct stream *client;
-	struct opening *opening;         /* of a proxy's client, up to RELAY or HTTP */
-	struct http_session *http;       /* only in HTTP */
-	struct chain_attempt *chain;     /* only in CHAIN */
-	struct relay *relay;             /* only in RELAY */
-	struct udp_associate *associate; /* only in ASSOCIATE */
-	char *told;                      /* what the opening said, for the log; NULL until READY */
-	uint64_t n_up, n_down;           /* of requests before a tunnel */
+	struct opening *opening;             /* of a proxy's client, up to RELAY or HTTP */
+	struct http_session *http;           /* only in HTTP */
+	struct chain_attempt *chain;         /* only in CHAIN */
+	struct relay *relay;                 /* only in RELAY */
+	struct associate_session *associate; /* only in ASSOCIATE */
+	char *told;            /* what the opening said, for the log; NULL until READY */
+	uint64_t n_up, n_down; /* of requests before a tunnel */
 	struct access_charges charges;
 	uint8_t state;
 };
@@ -114,7 +114,7 @@ static void begin_closing(struct access_session *s)
 	s->opening = NULL;
 	http_session_free(s->http);
 	s->http = NULL;
-	udp_associate_close(s->associate);
+	associate_session_free(s->associate);
 	s->associate = NULL;
 	stream_own(s->client, on_client, s);
 	enter(s, STATE_CLOSING);
@@ -160,17 +160,11 @@ static void stop_http(struct access_session *s)
 	end_early(s, "stopped");
 }
 
-static void end_associate(struct access_session *s, const char *end)
+static void end_associate(const char *end, void *owner)
 {
-	const struct udp_associate_counters *n = udp_associate_counters(s->associate);
-	log_end(s, end, n->n_up_bytes, n->n_down_bytes);
-	begin_closing(s);
-	stream_close(s->client);
-}
-
-static void on_flows_idle(void *owner)
-{
-	end_associate(owner, "stopped");
+	struct access_session *s = owner;
+	associate_session_counts(s->associate, &s->n_up, &s->n_down);
+	end_quietly(s, end);
 }
 
 static void on_client(
@@ -180,10 +174,7 @@ static void on_client(
 	(void)data;
 	switch (event) {
 	case STREAM_FAILED:
-		if (s->state == STATE_ASSOCIATE)
-			end_associate(s, err_name(client->error));
-		else
-			end_early(s, err_name(client->error));
+		end_early(s, err_name(client->error));
 		return;
 	case STREAM_CLOSED:
 		finish(s);
@@ -191,10 +182,7 @@ static void on_client(
 	case STREAM_EOF: /* only of a proxy's client in CHAIN that has sent nothing more: it gave
 			    up. The others are not read: they may end their half before the chain
 			    stands */
-		if (s->state == STATE_ASSOCIATE)
-			end_associate(s, "client-fin");
-		else
-			end_quietly(s, "client-fin");
+		end_quietly(s, "client-fin");
 		return;
 	case STREAM_DATA:
 	case STREAM_CONNECTED:
@@ -295,30 +283,19 @@ static void start_chain(struct access_session *s, const struct addr *target)
 	}
 }
 
-/* The connection has nothing more to say; how long it lives says how long the association does. */
 static void start_associate(struct access_session *s)
 {
 	static const struct chain_error no_socket = {
 		.stage = CHAIN_STATUS, .status = STATUS_LOCAL, .detail = DETAIL_LOCAL_OTHER
 	};
-	union addr_sock local, bound;
-	if (!tcp_local(s->client, &local) ||
-		udp_associate_open(s->connection.ingress, worker_of(s)->io, &local,
-			&s->connection.peer, &opening_request(s->opening)->target,
-			opening_request(s->opening)->user, &s->associate) != 0) {
+	if (associate_session_start(
+		    &s->connection, s->client, s->opening, end_associate, s, &s->associate) != 0) {
 		answer_failure(s, &no_socket);
 		return;
 	}
-	udp_associate_bound(s->associate, &bound);
-	opening_answer(s->opening, NULL, &bound);
 	opening_free(s->opening);
 	s->opening = NULL;
 	enter(s, STATE_ASSOCIATE);
-	stream_read_start(s->client);
-	/* Nothing is sent on it, so only the kernel can find out that its host has gone. */
-	(void)stream_is_stalled(s->client, loop_now_ms(worker_of(s)->loop), true);
-	if (worker_of(s)->is_draining)
-		udp_associate_drain(s->associate, on_flows_idle, s);
 }
 
 static void serve_request(struct access_session *s);
@@ -471,7 +448,7 @@ void access_sessions_drain(struct access_worker *worker)
 		else if (s->state == STATE_HTTP)
 			http_session_drain(s->http);
 		else if (s->state == STATE_ASSOCIATE)
-			udp_associate_drain(s->associate, on_flows_idle, s);
+			associate_session_drain(s->associate);
 	}
 }
 
@@ -482,7 +459,7 @@ void access_sessions_stop(struct access_worker *worker)
 		if (s->state == STATE_RELAY)
 			relay_stop(s->relay);
 		else if (s->state == STATE_ASSOCIATE)
-			end_associate(s, "stopped");
+			end_associate("stopped", s);
 		else if (s->state == STATE_HTTP)
 			stop_http(s);
 		else if (s->state != STATE_CLOSING)

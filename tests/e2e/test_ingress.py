@@ -570,7 +570,7 @@ class Endings(Case):
         idle = [connect(access.port()) for _ in range(2)]
         with self.assertRaises((ConnectionError, AssertionError)):
             ask_socks5(access.port(), origin.port)
-        access.wait_log("refused: connection limit reached")
+        access.wait_log("refused: limit reached limit=listen.limits.connections ")
         idle[0].close()
         until(lambda: "end=client-fin" in access.log())
         self.assertEqual(ask_socks5(access.port(), origin.port)[1], OK)

@@ -156,7 +156,7 @@ class Access(Case):
         for _ in range(2):
             self.keep_served(port)
         self.assertTrue(is_turned_away(port, "127.0.0.9"))
-        access.wait_log(r"refused: connection limit reached from=127\.0\.0\.9:\d+")
+        access.wait_log(r"refused: limit reached limit=\S*limits\.connections from=127\.0\.0\.9:\d+")
         self.kept.pop(0).close()
         until(lambda: is_served(port), what="a place that was given back")
 
