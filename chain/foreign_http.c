@@ -85,6 +85,8 @@ static enum foreign_head_step parse(
 	llhttp_t llhttp;
 	llhttp_init(&llhttp, HTTP_RESPONSE, &settings);
 	llhttp.data = &answer;
+	/* Of a tunnel no length means anything, nor that there are two (RFC 9110 9.3.6). */
+	llhttp_set_lenient_chunked_length(&llhttp, 1);
 	ret_text[0] = '\0';
 	llhttp_errno_t error = llhttp_execute(&llhttp, (const char *)head->bytes, head->n);
 	if ((error != HPE_OK && error != HPE_PAUSED_UPGRADE) || !answer.is_complete)

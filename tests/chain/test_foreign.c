@@ -100,6 +100,10 @@ static const struct talk talks[] = {
 	{ "a length means nothing", HTTP, NULL, NULL, EXAMPLE,
 		{ { CONNECT, B("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n") } },
 		CHAIN_FOREIGN_DONE, 0, 200, NULL },
+	{ "nor do two lengths", HTTP, NULL, NULL, EXAMPLE,
+		{ { CONNECT, B("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+			       "Transfer-Encoding: chunked\r\n\r\n") } },
+		CHAIN_FOREIGN_DONE, 0, 200, NULL },
 	{ "an answer before the answer", HTTP, NULL, NULL, EXAMPLE,
 		{ { CONNECT,
 			B("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") } },
