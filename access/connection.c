@@ -43,6 +43,8 @@ int access_connection_open(struct access_connection *connection, const struct ac
 	struct chain_attempt_options options = {
 		.purpose = CHAIN_TO_TARGET, .target = wish->target, .source = &connection->peer
 	};
+	if (connection->ingress->options->sends_proxy && connection->peer.any.sa_family != AF_UNIX)
+		options.client = &connection->peer;
 	struct chain_upstream *upstream = access_ingress_route(connection->ingress, &query, &rule);
 	connection->is_routed = true;
 	connection->rule = rule;

@@ -252,7 +252,10 @@ int access_gate_open(struct access_ingress *ingress, const struct access_entry *
 		*ret = gate;
 		return 0;
 	}
-	int error = proxy_reader_new(loop_of(gate), serve, gate, &gate->proxies);
+	struct proxy_reader_options proxies = {
+		.loop = loop_of(gate), .on_client = serve, .owner = gate
+	};
+	int error = proxy_reader_new(&proxies, &gate->proxies);
 	if (error == 0)
 		error = entry->place != NULL ? open_place(gate) : open_port(gate, shares_port);
 	if (error != 0) {

@@ -58,6 +58,7 @@ struct access_listener {
 	uint32_t max_flows;    /* UDP; 0 = the default of udp_forward.h */
 	uint32_t mode;         /* of a socket file; 0 = PLACE_MODE */
 	struct netset proxies; /* sources whose connections begin with a PROXY header */
+	bool sends_proxy;      /* tells the last hop who the client is, for a PROXY header */
 };
 
 struct access_options {

@@ -24,7 +24,7 @@ struct chain_attempt {
 	struct chain_upstream *upstream;
 	struct chain_attempt_options options;
 	struct addr target;
-	union addr_sock source;
+	union addr_sock source, client;
 	struct chain_upstream_wait wait; /* for SRV records */
 	bool is_waiting;
 	struct timer timer; /* the patience with what is under way; or what is to be told soon */
@@ -183,6 +183,7 @@ static int start_session(struct try *t, struct chain_way *way)
 	struct chain_session_options options = {
 		.purpose = a->options.purpose,
 		.target = a->options.target,
+		.client = a->options.client,
 		.is_trace = a->options.is_trace,
 		.timeout_ms = timeout_of_next(a),
 		/* Clocks are read for who wants to know only. */
@@ -348,6 +349,10 @@ int chain_attempt_start(struct chain_upstream *upstream,
 	if (options->source != NULL) {
 		a->source = *options->source;
 		a->options.source = &a->source;
+	}
+	if (options->client != NULL) {
+		a->client = *options->client;
+		a->options.client = &a->client;
 	}
 	for (size_t i = 0; i < CHAIN_ATTEMPT_AT_ONCE; i++)
 		a->tries[i].attempt = a;

@@ -22,6 +22,7 @@ struct chain_attempt_options {
 	enum chain_purpose purpose;    /* TARGET, FLOW or MEASURE */
 	const struct addr *target;     /* copied; TARGET and FLOW only */
 	const union addr_sock *source; /* copied; or NULL */
+	const union addr_sock *client; /* copied; see session.h */
 	bool is_trace;                 /* see session.h */
 	uint32_t timeout_ms; /* of all tries; 0 = the first way has the protocol's deadlines, and
 				all have one connect timeout per hop of it and one more */

@@ -100,6 +100,7 @@ static int start_hops(struct chain_leg *leg, const struct chain_leg_options *o)
 		.n_hops = leg->end,
 		.cmd = cmd,
 		.target = o->target,
+		.client = o->client_at,
 		.is_trace = o->is_trace,
 		.left_ms = o->left_ms,
 		.ephemeral = is_sealed(leg->spec, cmd, leg->end - 1)

@@ -29,6 +29,7 @@ struct chain_leg_options {
 	enum chain_purpose purpose;
 	size_t first, n_hops;      /* 0-based: the step it begins at; where the whole way ends */
 	const struct addr *target; /* borrowed during new() */
+	const union addr_sock *client_at; /* see chain_open_options.client */
 	bool is_trace;
 	uint64_t left_ms; /* see chain_open_options */
 };

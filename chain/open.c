@@ -11,8 +11,9 @@
 
 struct chain_open {
 	const struct chain_spec *spec;
-	size_t first, n_hops; /* asked are [first..n_hops) of the spec's */
-	uint8_t last_cmd;     /* of the last hop asked */
+	size_t first, n_hops;          /* asked are [first..n_hops) of the spec's */
+	uint8_t last_cmd;              /* of the last hop asked */
+	const union addr_sock *client; /* during new() */
 	bool is_trace;
 	uint64_t left_ms;
 	struct wire_request *requests;       /* n_hops; from first on used, as all below */
@@ -45,6 +46,10 @@ static void fill_request(
 		r->to = (struct addr){ 0 };
 		r->atyp = WIRE_ATYP_NONE;
 	}
+	r->has_client =
+		o->last_cmd == WIRE_CONNECT && o->client != NULL && i + 1 == o->spec->n_hops;
+	if (r->has_client)
+		r->client = *o->client;
 	if (o->last_cmd == WIRE_NOOP)
 		r->flags = WIRE_KEEP;
 	else if (o->last_cmd != WIRE_ECHO)
@@ -81,6 +86,7 @@ int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms, u
 	assert(options->first < options->n_hops && options->n_hops <= options->spec->n_hops);
 	o->spec = options->spec;
 	o->last_cmd = options->cmd;
+	o->client = options->client;
 	o->is_trace = options->is_trace;
 	o->left_ms = options->left_ms;
 	o->first = o->i_hop = options->first;
@@ -98,6 +104,7 @@ int chain_open_new(const struct chain_open_options *options, uint64_t wall_ms, u
 			goto free_open;
 	}
 	error = seal_stack(o, options->target, wall_ms);
+	o->client = NULL;
 	if (error != 0)
 		goto free_open;
 	*ret = o;

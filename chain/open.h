@@ -25,6 +25,8 @@ struct chain_open_options {
 	uint8_t cmd; /* WIRE_CONNECT, WIRE_CMD_UDP, WIRE_MEASURE; WIRE_ECHO; WIRE_NOOP: with KEEP */
 	const struct addr *target; /* of the spec's last hop: CONNECT and UDP; the others connect to
 				      what stands behind them. Borrowed during new() */
+	const union addr_sock *client; /* CONNECT: told to the spec's last hop (extension CLIENT);
+					  or NULL. Borrowed during new() */
 	bool is_trace;
 	uint64_t left_ms; /* the caller waits no longer for all answers; 0 = it follows
 			     chain_open_deadline_ms() */

@@ -16,6 +16,7 @@
 struct chain_session {
 	struct chain_client *client;
 	struct addr target;
+	union addr_sock client_at;   /* AF_UNSPEC: is not told */
 	struct resolve_query *query; /* of the target's name, with dns: local */
 	struct dial *dial;           /* to the first step */
 	struct chain_leg *leg;       /* under way on stream */
@@ -234,6 +235,7 @@ static int start_leg(struct chain_session *s)
 		.first = s->i_step,
 		.n_hops = s->n_hops,
 		.target = &s->target,
+		.client_at = s->client_at.any.sa_family != AF_UNSPEC ? &s->client_at : NULL,
 		.is_trace = s->is_trace,
 		.left_ms = s->timeout_ms > 0 ? left_ms(s, s->start_ms, s->timeout_ms) : 0,
 	};
@@ -377,6 +379,8 @@ int chain_session_start(struct chain_client *client, const struct chain_session_
 		s->answers->start_us = loop_clock_us();
 	if (options->target != NULL)
 		s->target = *options->target;
+	if (options->client != NULL)
+		s->client_at = *options->client;
 	s->start_ms = loop_now_ms(loop_of(s));
 	s->on_done = on_done;
 	s->owner = owner;

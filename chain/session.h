@@ -15,7 +15,9 @@ struct chain_session_options {
 	const struct addr *target; /* copied; TARGET and FLOW only */
 	size_t n_hops; /* of the chain's hops, from the first; 0 = all. Less than all: ECHO and KEEP
 			  only */
-	bool is_trace; /* asks for addresses and software (flag TRACE) */
+	const union addr_sock *client; /* copied: who is told to the last hop (extension CLIENT of
+					  docs/protocol.md 2.2); TARGET only; or NULL */
+	bool is_trace;                 /* asks for addresses and software (flag TRACE) */
 	uint32_t timeout_ms; /* of the whole; 0 = the protocol's deadlines alone. Below 200 ms a
 				silence may be laid to the hop before: its answer can wait that long
 				for company (docs/protocol.md 2.7.6) */

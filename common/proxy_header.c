@@ -59,6 +59,7 @@ static bool read_line(char *line, union addr_sock *ret)
 	if (!read_address(family, words[2], words[4], &from) ||
 		!read_address(family, words[3], words[5], &to))
 		return false;
+	addr_sock_unmap(&from);
 	*ret = from;
 	return true;
 }
@@ -138,4 +139,37 @@ enum proxy_header_result proxy_header_read(struct bytes data, size_t *ret_len, u
 		return read_binary(data, ret_len, ret);
 	n = data.len < sizeof word - 1 ? data.len : sizeof word - 1;
 	return memcmp(data.ptr, word, n) == 0 ? read_text(data, ret_len, ret) : PROXY_HEADER_BAD;
+}
+
+static void put_ip6(struct wire_writer *w, const union addr_sock *s)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	if (s->any.sa_family == AF_INET6) {
+		wire_put_bytes(w, &s->ip6.sin6_addr, 16);
+		return;
+	}
+	wire_put_bytes(w, mapped, sizeof mapped);
+	wire_put_bytes(w, &s->ip4.sin_addr, 4);
+}
+
+size_t proxy_header_write(const union addr_sock *client, const union addr_sock *target,
+	uint8_t to[PROXY_HEADER_WRITE])
+{
+	struct wire_writer w;
+	bool is_ip4 = client->any.sa_family == AF_INET && target->any.sa_family == AF_INET;
+	wire_writer_init(&w, to, PROXY_HEADER_WRITE);
+	wire_put_bytes(&w, signature, sizeof signature);
+	wire_put_u8(&w, 0x21);
+	wire_put_u8(&w, is_ip4 ? 0x11 : 0x21);
+	wire_put_u16(&w, is_ip4 ? IP4_LEN : IP6_LEN);
+	if (is_ip4) {
+		wire_put_bytes(&w, &client->ip4.sin_addr, 4);
+		wire_put_bytes(&w, &target->ip4.sin_addr, 4);
+	} else {
+		put_ip6(&w, client);
+		put_ip6(&w, target);
+	}
+	wire_put_u16(&w, addr_sock_port(client));
+	wire_put_u16(&w, addr_sock_port(target));
+	return wire_written(&w);
 }

@@ -6,7 +6,8 @@
  */
 #include "common/addr.h"
 
-#define PROXY_HEADER_MAX 536 /* bytes; version 1: 107 */
+#define PROXY_HEADER_MAX   536 /* bytes; version 1: 107 */
+#define PROXY_HEADER_WRITE 52  /* bytes of what we write at most */
 
 enum proxy_header_result {
 	PROXY_HEADER_WHOLE,
@@ -19,5 +20,9 @@ enum proxy_header_result {
  * client. */
 NODISCARD enum proxy_header_result proxy_header_read(
 	struct bytes data, size_t *ret_len, union addr_sock *ret);
+/** proxy_header_write() - version 2: @client is connected to @target, both IP; of different
+ * families, both as IP6. Return: bytes written. */
+size_t proxy_header_write(const union addr_sock *client, const union addr_sock *target,
+	uint8_t to[PROXY_HEADER_WRITE]);
 
 #endif

@@ -16,14 +16,13 @@ struct waiting {
 	struct stream *stream;
 	struct timer timer;
 	union addr_sock peer;
+	uint64_t start_ms;
 	size_t len;
 	uint8_t data[PROXY_HEADER_MAX];
 };
 
 struct proxy_reader {
-	struct loop *loop;
-	listener_fn *fn;
-	void *owner;
+	struct proxy_reader_options options;
 	struct waiting *waiting;
 	uint32_t n_waiting;
 };
@@ -31,19 +30,34 @@ struct proxy_reader {
 static struct stream *let_go(struct waiting *w)
 {
 	struct stream *stream = w->stream;
-	loop_timer_stop(w->reader->loop, &w->timer);
+	loop_timer_stop(w->reader->options.loop, &w->timer);
 	DL_DELETE(w->reader->waiting, w);
 	w->reader->n_waiting--;
 	free(w);
 	return stream;
 }
 
-static void refuse(struct waiting *w, const char *why)
+static void log_refused(const struct waiting *w, const char *why)
 {
 	char from[ADDR_TEXT_MAX];
 	LOG_LIMITED(LOG_LEVEL_WARNING, "refused: no PROXY header from=%s why=%s",
 		addr_sock_print(&w->peer, from), why);
-	stream_leave(let_go(w));
+}
+
+static void refuse(struct waiting *w, const char *why)
+{
+	proxy_stranger_fn *fn = w->reader->options.on_stranger;
+	void *owner = w->reader->options.owner;
+	union addr_sock peer = w->peer;
+	struct proxy_stranger stranger = {
+		.peer = &peer, .n_received = w->len, .start_ms = w->start_ms
+	};
+	log_refused(w, why);
+	stranger.stream = let_go(w);
+	if (fn != NULL)
+		fn(&stranger, owner);
+	else
+		stream_leave(stranger.stream);
 }
 
 static void on_timer(struct timer *timer)
@@ -55,8 +69,8 @@ static void go_on(struct waiting *w)
 {
 	size_t len;
 	union addr_sock client;
-	listener_fn *fn = w->reader->fn;
-	void *owner = w->reader->owner;
+	listener_fn *fn = w->reader->options.on_client;
+	void *owner = w->reader->options.owner;
 	switch (proxy_header_read(bytes_of(w->data, w->len), &len, &client)) {
 	case PROXY_HEADER_BAD:
 		refuse(w, "malformed");
@@ -81,18 +95,19 @@ static void on_event(struct stream *s, enum stream_event event, struct bytes dat
 		w->len += data.len;
 		go_on(w);
 	} else if (event == STREAM_EOF || event == STREAM_FAILED) {
-		refuse(w, "end");
+		log_refused(w, "end");
+		stream_leave(let_go(w));
 	}
 }
 
-int proxy_reader_new(struct loop *loop, listener_fn *fn, void *owner, struct proxy_reader **ret)
+int proxy_reader_new(const struct proxy_reader_options *options, struct proxy_reader **ret)
 {
 	struct proxy_reader *reader = calloc(1, sizeof *reader);
 	if (reader == NULL)
 		return ERR_NOMEM;
-	reader->loop = loop;
-	reader->fn = fn;
-	reader->owner = owner;
+	reader->options = *options;
+	if (reader->options.timeout_ms == 0)
+		reader->options.timeout_ms = PROXY_READER_MS;
 	*ret = reader;
 	return 0;
 }
@@ -108,10 +123,11 @@ void proxy_reader_take(
 	w->reader = reader;
 	w->stream = stream;
 	w->peer = *peer;
+	w->start_ms = loop_now_ms(reader->options.loop);
 	DL_APPEND(reader->waiting, w);
 	reader->n_waiting++;
 	stream_own(stream, on_event, w);
-	loop_timer_start(reader->loop, &w->timer, PROXY_READER_MS, on_timer);
+	loop_timer_start(reader->options.loop, &w->timer, reader->options.timeout_ms, on_timer);
 	go_on(w);
 }
 

@@ -109,6 +109,14 @@ static void on_socket(void *owner, ares_socket_t fd, int readable, int writable)
 		watch_close(w);
 }
 
+/* ares_sock_config_callback, before it connects. What leaves unmarked could be captured again. */
+static int on_new_socket(ares_socket_t fd, int type, void *owner)
+{
+	const struct resolve_channel *c = owner;
+	(void)type;
+	return loop_mark_socket(c->loop, fd) == 0 ? 0 : -1;
+}
+
 static int open_ares(struct resolve_channel *c, const char *servers)
 {
 	char lookups[] = "fb"; /* /etc/hosts, then DNS */
@@ -127,6 +135,7 @@ static int open_ares(struct resolve_channel *c, const char *servers)
 			ARES_OPT_SOCK_STATE_CB);
 	if (status != ARES_SUCCESS)
 		return status == ARES_ENOMEM ? ERR_NOMEM : -EIO;
+	ares_set_socket_configure_callback(c->ares, on_new_socket, c);
 	if (servers == NULL)
 		return 0;
 	status = ares_set_servers_ports_csv(c->ares, servers);

@@ -39,12 +39,18 @@ static void read_listen_mode(struct document *d, const struct json *value, void 
 	field_mode(d, value, &((struct hop_listener *)to)->mode);
 }
 
+static void read_listen_proxies(struct document *d, const struct json *value, void *to)
+{
+	field_sources(d, value, &((struct hop_listener *)to)->proxies);
+}
+
 static void read_listener(struct document *d, const struct json *object, void *to)
 {
 	static const struct field fields[] = {
 		{ "addr", read_listen_addr, true },
 		{ "udp", read_listen_udp, false },
 		{ "mode", read_listen_mode, false },
+		{ "proxy_protocol", read_listen_proxies, false },
 	};
 	struct hop_options *o = ((struct hop_file *)to)->options;
 	struct hop_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);

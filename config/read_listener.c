@@ -132,6 +132,11 @@ static void read_proxies(struct document *d, const struct json *value, void *to)
 	field_sources(d, value, &((struct listener_file *)to)->listener->proxies);
 }
 
+static void read_send_proxy(struct document *d, const struct json *value, void *to)
+{
+	field_bool(d, value, &((struct listener_file *)to)->listener->sends_proxy);
+}
+
 static void read_mode(struct document *d, const struct json *value, void *to)
 {
 	field_mode(d, value, &((struct listener_file *)to)->listener->mode);
@@ -224,6 +229,7 @@ void read_listener(struct document *d, const struct json *object, const struct r
 		{ "users_file", read_users_file, false },
 		{ "mode", read_mode, false },
 		{ "proxy_protocol", read_proxies, false },
+		{ "send_proxy", read_send_proxy, false },
 		{ "limits", read_listen_limits, false },
 	};
 	struct access_listener *listen = reallocarray(o->listen, o->n_listen + 1, sizeof *listen);

@@ -184,6 +184,11 @@ static void read_user_limits(struct document *d, const struct json *value, void 
 	field_object(d, value, fields, COUNT(fields), to);
 }
 
+static void read_user_proxy(struct document *d, const struct json *value, void *to)
+{
+	field_bool(d, value, &((struct user_reader *)to)->user->has_proxy_header);
+}
+
 /* Those of a user with "keys" belong to the keys. */
 static void refuse_dates(struct document *d, const struct json *object)
 {
@@ -221,6 +226,7 @@ void read_user(struct document *d, const struct json *object, void *to)
 		{ "not_after", read_not_after, false },
 		{ "targets", read_user_targets, false },
 		{ "limits", read_user_limits, false },
+		{ "proxy_protocol", read_user_proxy, false },
 	};
 	static const char *const keys[] = { "key_file", "key", "keys" };
 	struct user_reader *reader = to;

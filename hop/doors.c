@@ -2,6 +2,7 @@
 
 #include "common/listener.h"
 #include "common/place.h"
+#include "common/proxy_reader.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -10,6 +11,7 @@
 
 struct door {
 	struct door *prev, *next;
+	struct hop_doors *doors;
 	struct hop_site *site; /* held */
 	struct listener *listener;
 	struct udp *udp; /* of the datagrams; or NULL */
@@ -21,7 +23,25 @@ struct hop_doors {
 	struct hop_worker *worker;
 	struct hop_datagrams *datagrams;
 	struct door *list;
+	struct proxy_reader *proxies;
 };
+
+static void on_client(struct stream *stream, const union addr_sock *peer, void *owner)
+{
+	struct hop_doors *doors = owner;
+	hop_session_start(doors->worker, stream, peer);
+}
+
+/* docs/protocol.md 2.11: as one whose first header is none of ours. */
+static void on_stranger(const struct proxy_stranger *stranger, void *owner)
+{
+	const struct hop_worker *worker = ((struct hop_doors *)owner)->worker;
+	if (worker->options->on_bad == HOP_BAD_RESET)
+		stream_drop(stranger->stream);
+	else
+		drain_silent(
+			worker->drain, stranger->stream, stranger->n_received, stranger->start_ms);
+}
 
 int hop_doors_new(
 	struct hop_worker *worker, struct hop_datagrams *datagrams, struct hop_doors **ret)
@@ -29,16 +49,37 @@ int hop_doors_new(
 	struct hop_doors *doors = calloc(1, sizeof *doors);
 	if (doors == NULL)
 		return ERR_NOMEM;
+	struct proxy_reader_options proxies = { .loop = worker->loop,
+		.on_client = on_client,
+		.on_stranger = on_stranger,
+		.owner = doors };
+	if (proxy_reader_new(&proxies, &doors->proxies) != 0) {
+		free(doors);
+		return ERR_NOMEM;
+	}
 	doors->worker = worker;
 	doors->datagrams = datagrams;
 	*ret = doors;
 	return 0;
 }
 
+/* Whose word is taken for who their clients are, by the configuration in use. */
+static const struct netset *proxies_of(const struct door *door)
+{
+	const struct hop_worker *worker = door->doors->worker;
+	size_t i = 0;
+	while (worker->generation->sites[i] != door->site)
+		i++;
+	return &worker->options->listen[i].proxies;
+}
+
 static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
 {
-	struct hop_doors *doors = owner;
-	hop_session_start(doors->worker, stream, peer);
+	struct door *door = owner;
+	if (netset_find_sock(proxies_of(door), peer) != NULL)
+		proxy_reader_take(door->doors->proxies, stream, peer);
+	else
+		on_client(stream, peer, door->doors);
 }
 
 static void close_door(struct hop_doors *doors, struct door *door)
@@ -56,8 +97,7 @@ static int open_place(struct hop_doors *doors, struct door *door)
 {
 	int fd = place_fd(door->site->place, SOCK_STREAM, 0);
 	return fd < 0 ? -ENOENT
-		      : listener_open_fd(
-				doors->worker->loop, fd, on_accept, doors, &door->listener);
+		      : listener_open_fd(doors->worker->loop, fd, on_accept, door, &door->listener);
 }
 
 /* Datagrams are taken at the port of the streams. A port that the kernel chose may be another
@@ -69,7 +109,7 @@ static int open_port(struct hop_doors *doors, struct door *door, bool takes_udp,
 	for (int n_tries = 0; n_tries < PORT_TRIES; n_tries++) {
 		struct addr at = door->site->at;
 		error = listener_open(
-			doors->worker->loop, &at, shares_port, on_accept, doors, &door->listener);
+			doors->worker->loop, &at, shares_port, on_accept, door, &door->listener);
 		if (error != 0 || !takes_udp)
 			return error;
 		at.port = listener_port(door->listener);
@@ -134,6 +174,7 @@ static int open_door(struct hop_doors *doors, const struct hop_generation *gener
 	struct door *door = calloc(1, sizeof *door);
 	if (door == NULL)
 		return ERR_NOMEM;
+	door->doors = doors;
 	door->site = generation->sites[i];
 	int error = open_somewhere(doors, door, generation, i);
 	if (error != 0) {
@@ -198,6 +239,8 @@ void hop_doors_close(struct hop_doors *doors)
 	struct door *door, *next;
 	DL_FOREACH_SAFE (doors->list, door, next)
 		close_door(doors, door);
+	proxy_reader_free(doors->proxies);
+	doors->proxies = NULL;
 }
 
 void hop_doors_free(struct hop_doors *doors)

@@ -22,6 +22,8 @@ void hop_options_deinit(struct hop_options *options)
 	for (size_t i = 0; i < options->n_users; i++)
 		user_deinit(&options->users[i]);
 	free(options->users);
+	for (size_t i = 0; i < options->n_listen; i++)
+		netset_deinit(&options->listen[i].proxies);
 	free(options->listen);
 	free(options->replay_file);
 	free(options->dns_servers);

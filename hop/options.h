@@ -30,6 +30,7 @@ struct hop_user {
 	uint32_t max_connects_per_second; /* 0 = none; new flows count too */
 	uint32_t max_flows;               /* UDP; 0 = none */
 	uint64_t rate;                    /* bytes per second of each direction; 0 = none */
+	bool has_proxy_header;            /* his targets get one where R carries CLIENT */
 };
 
 enum hop_on_bad {
@@ -39,8 +40,9 @@ enum hop_on_bad {
 
 struct hop_listener {
 	struct addr addr;
-	bool takes_udp; /* datagrams too, on the same port */
-	uint32_t mode;  /* of a socket file; 0 = PLACE_MODE */
+	bool takes_udp;        /* datagrams too, on the same port */
+	uint32_t mode;         /* of a socket file; 0 = PLACE_MODE */
+	struct netset proxies; /* sources whose connections begin with a PROXY header */
 };
 
 struct hop_options {

@@ -2,6 +2,7 @@
 
 #include "common/dial.h"
 #include "common/loop.h"
+#include "common/proxy_header.h"
 #include "common/secure.h"
 #include "common/tcp.h"
 #include "hop/header.h"
@@ -299,6 +300,18 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	}
 }
 
+/* docs/protocol.md 2.2, CLIENT: its user's targets hear first whose connection this is. */
+static void name_client(
+	const struct hop_session *s, struct stream *target, const union addr_sock *address)
+{
+	const struct wire_request *r = s->opening->header.request;
+	uint8_t header[PROXY_HEADER_WRITE];
+	if (!s->entry->user->has_proxy_header || !r->has_client || !(r->flags & WIRE_EXIT))
+		return;
+	size_t len = proxy_header_write(&r->client, address, header);
+	stream_write(target, bytes_of(header, len));
+}
+
 static void on_dialled(const struct dial_result *result, void *owner)
 {
 	struct hop_session *s = owner;
@@ -329,6 +342,7 @@ static void on_dialled(const struct dial_result *result, void *owner)
 		end_early(s, "early-data");
 		return;
 	}
+	name_client(s, result->stream, &result->address);
 	start_relay(s, result->stream, &reply);
 }
 
@@ -379,7 +393,7 @@ static int open_flow(struct hop_session *s)
 	const struct wire_request *r = o->header.request;
 	struct udp_stream_options options = {
 		.worker = s->worker,
-		.user = s->entry->user,
+		.entry = s->entry,
 		.to = &r->to,
 		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
 		.unanswered_ms = HOP_FLOW_UNREPLIED_MS,

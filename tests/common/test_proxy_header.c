@@ -18,6 +18,7 @@ static const struct {
 } rows[] = {
 	{ ROW("PROXY TCP4 10.1.2.3 10.0.0.1 4660 80\r\n"), "10.1.2.3:4660" },
 	{ ROW("PROXY TCP6 2001:db8::7 2001:db8::1 4660 80\r\n"), "[2001:db8::7]:4660" },
+	{ ROW("PROXY TCP6 ::ffff:10.1.2.3 ::1 4660 80\r\n"), "10.1.2.3:4660" },
 	{ ROW("PROXY UNKNOWN\r\n"), "" },
 	{ ROW("PROXY UNKNOWN whatever follows\r\n"), "" },
 	{ ROW("PROXY TCP4 10.1.2.3 10.0.0.1 4660\r\n"), NULL },
@@ -114,4 +115,32 @@ Test(proxy_header, a_line_that_does_not_end_is_refused)
 	memcpy(line, "PROXY UNKNOWN ", 14);
 	cr_expect_eq(feed(line, sizeof line, &used, &client), PROXY_HEADER_BAD);
 	cr_expect_leq(used, 107);
+}
+
+Test(proxy_header, what_is_written_is_read_back)
+{
+	static const struct {
+		const char *client, *target;
+		size_t len;
+	} pairs[] = {
+		{ "10.1.2.3:4660", "10.0.0.1:80", 28 },
+		{ "[2001:db8::7]:4660", "[2001:db8::1]:80", 52 },
+		{ "10.1.2.3:4660", "[2001:db8::1]:80", 52 },
+		{ "[2001:db8::7]:4660", "10.0.0.1:80", 52 },
+	};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		struct addr client, target;
+		union addr_sock from, to, again;
+		uint8_t bytes[PROXY_HEADER_WRITE];
+		size_t n;
+		cr_assert(addr_parse_dial(pairs[i].client, &client) == ADDR_OK);
+		cr_assert(addr_parse_dial(pairs[i].target, &target) == ADDR_OK);
+		cr_assert(addr_to_sock(&client, &from) == 0 && addr_to_sock(&target, &to) == 0);
+		size_t len = proxy_header_write(&from, &to, bytes);
+		cr_expect_eq(len, pairs[i].len);
+		cr_expect_eq(
+			proxy_header_read(bytes_of(bytes, len), &n, &again), PROXY_HEADER_WHOLE);
+		cr_expect_eq(n, len);
+		cr_expect(addr_sock_is_equal(&again, &from), "row %zu", i);
+	}
 }
