@@ -185,7 +185,7 @@ static void open_upstream(struct hop_flow *flow, const struct wire_request *requ
 	struct hop_datagrams *d = owner;
 	struct upstream *u = hop_flow_data(flow);
 	struct hop_flow_outcome outcome = { .status = STATUS_LOCAL, .detail = DETAIL_LOCAL_MEMORY };
-	if (udp_target_open(d->worker, hop_flow_entry(flow)->user, &request->to,
+	if (udp_target_open(d->worker, hop_flow_entry(flow), &request->to,
 		    target_timeout_ms(d->worker->options, request->timeout), &upstream_ops, u,
 		    on_opened, u, &u->target) != 0)
 		hop_flow_opened(flow, &outcome, now_ms(d), loop_wall_ms());

@@ -300,7 +300,7 @@ int udp_stream_open(const struct udp_stream_options *options, udp_stream_opened_
 	f->on_opened = on_opened;
 	f->owner = owner;
 	shaper_set_copy(&f->shapers, &options->shapers);
-	int error = udp_target_open(options->worker, options->user, options->to,
+	int error = udp_target_open(options->worker, options->entry, options->to,
 		options->timeout_ms, &socket_ops, f, on_target, f, &f->target);
 	if (error != 0) {
 		shaper_set_release(&f->shapers);

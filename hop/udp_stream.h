@@ -13,9 +13,9 @@
 
 struct udp_stream_options {
 	const struct hop_worker *worker;
-	const struct hop_user *user;
-	const struct addr *to; /* copied */
-	uint64_t timeout_ms;   /* for resolving */
+	const struct hop_entry *entry; /* must live until the end */
+	const struct addr *to;         /* copied */
+	uint64_t timeout_ms;           /* for resolving */
 	/* The flow ends when nothing moved for so long: before the target's first datagram, and
 	 * from then on. */
 	uint32_t unanswered_ms, answered_ms;

@@ -14,7 +14,9 @@ struct udp_target {
 	struct addr to;
 	uint64_t timeout_ms;
 	struct target_check check;
-	struct resolve_query *query; /* NULL = not resolving */
+	struct hop_user_limits *limits; /* of its user */
+	struct charge lookup;           /* while it resolves */
+	struct resolve_query *query;    /* NULL = not resolving */
 	struct task begin;
 	uint64_t phase_at_us; /* when resolving or connecting began */
 	struct dial_result tried;
@@ -26,6 +28,7 @@ struct udp_target {
 
 static void free_target(struct udp_target *t)
 {
+	charge_return(&t->lookup);
 	hop_generation_release(t->generation);
 	free(t);
 }
@@ -107,6 +110,7 @@ static void on_resolved(int error, const union addr_sock *addresses, size_t n, v
 {
 	struct udp_target *t = owner;
 	t->query = NULL;
+	charge_return(&t->lookup);
 	t->tried.resolve_us = since_us(t->phase_at_us);
 	if (error == 0 && n == 0)
 		error = ERR_NO_ADDRESS;
@@ -119,6 +123,10 @@ static void on_resolved(int error, const union addr_sock *addresses, size_t n, v
 static void resolve_name(struct udp_target *t)
 {
 	int error = ERR_NO_ADDRESS;
+	if (!charge_take(&t->lookup, &t->limits->lookups)) {
+		report(t, STATUS_LIMIT, 0, NULL);
+		return;
+	}
 	t->phase_at_us = loop_clock_us();
 	if (t->worker->resolver != NULL)
 		error = resolve_start(
@@ -151,7 +159,7 @@ static void on_begin(struct task *task)
 		connect_first(t, &literal, 1);
 }
 
-int udp_target_open(const struct hop_worker *worker, const struct hop_user *user,
+int udp_target_open(const struct hop_worker *worker, const struct hop_entry *entry,
 	const struct addr *to, uint64_t timeout_ms, const struct udp_ops *ops, void *ops_owner,
 	udp_target_fn *fn, void *owner, struct udp_target **ret)
 {
@@ -162,9 +170,11 @@ int udp_target_open(const struct hop_worker *worker, const struct hop_user *user
 	t->generation = hop_generation_hold(worker->generation);
 	t->to = *to;
 	t->timeout_ms = timeout_ms;
-	t->check = (struct target_check){
-		.options = worker->options, .local = worker->local, .user = user, .to = &t->to
-	};
+	t->limits = entry->limits;
+	t->check = (struct target_check){ .options = worker->options,
+		.local = worker->local,
+		.user = entry->user,
+		.to = &t->to };
 	t->ops = ops;
 	t->ops_owner = ops_owner;
 	t->fn = fn;
@@ -178,6 +188,7 @@ void udp_target_cancel(struct udp_target *target)
 {
 	if (target->query != NULL)
 		resolve_cancel(target->query);
+	charge_return(&target->lookup);
 	target->fn = NULL;
 	if (!target->begin.is_queued)
 		free_target(target);

@@ -20,10 +20,11 @@ struct udp_target_result {
 typedef void udp_target_fn(const struct udp_target_result *result, void *owner);
 
 struct udp_target;
-/** udp_target_open() - @to is copied; @user must live until the end. Of @worker: loop, resolver
- * (NULL: names have no address), options, local, udp. @timeout_ms: for resolving, see
- * target_timeout_ms(). @ops, @ops_owner: of the socket. Return: 0, ERR_NOMEM. */
-NODISCARD int udp_target_open(const struct hop_worker *worker, const struct hop_user *user,
+/** udp_target_open() - @to is copied; @entry must live until the end: a name is one of its user's
+ * lookups. Of @worker: loop, resolver (NULL: names have no address), options, local, udp.
+ * @timeout_ms: for resolving, see target_timeout_ms(). @ops, @ops_owner: of the socket. Return: 0,
+ * ERR_NOMEM. */
+NODISCARD int udp_target_open(const struct hop_worker *worker, const struct hop_entry *entry,
 	const struct addr *to, uint64_t timeout_ms, const struct udp_ops *ops, void *ops_owner,
 	udp_target_fn *fn, void *owner, struct udp_target **ret);
 /** udp_target_cancel() - no callback will come. */

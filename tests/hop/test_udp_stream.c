@@ -607,9 +607,11 @@ static void set_up_bare(struct bare *b, uint32_t unanswered_ms, uint32_t answere
 	struct stream *far;
 	*b = (struct bare){ .is_done = false };
 	set_up(&b->w, false);
+	static struct hop_user_limits unlimited;
+	const struct hop_entry entry = { .user = &b->w.user, .limits = &unlimited };
 	struct udp_stream_options options = {
 		.worker = &b->w.hop,
-		.user = &b->w.user,
+		.entry = &entry,
 		.to = &b->w.target,
 		.timeout_ms = 1000,
 		.unanswered_ms = unanswered_ms,
