@@ -4,6 +4,7 @@ Never more than the rate and its burst, on any machine; less only as far as a bu
 """
 import json
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -243,6 +244,102 @@ class Shaping(unittest.TestCase):
         seconds = time.monotonic() - started
         self.assertLessEqual(n, 32 * KIB * seconds + BURST + 2000)
         self.assertGreater(n, 0)
+
+    def test_plain_http_down_and_up(self):
+        """Requests for http:// URLs, whose bytes no relay carries."""
+        rate, size = MIB, MIB + 512 * KIB
+        heard = []
+
+        def serve(s):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += receive_exactly(s, 1)
+            if head.startswith(b"POST"):
+                heard.append(len(receive_exactly(s, size)))
+            s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        origin = self.world.origin(serve)
+        access = self.access({"type": "http", "limits": {"rate": "1MiB/s"}})
+        # Down, then up and down: what the burst leaves takes its time.
+        for head, least in ((b"GET", (size - BURST) / rate), (b"POST", 2 * size / rate - 2 * BURST / rate)):
+            with connect(access.port()) as s:
+                started = time.monotonic()
+                s.sendall(b"%b http://%b/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % (head, origin.addr.encode())
+                          + (b"Content-Length: %d\r\n\r\n" % size + bytes(size) if head == b"POST" else b"\r\n"))
+                answer = receive_all(s)
+                seconds = time.monotonic() - started
+            self.assertEqual(len(answer.split(b"\r\n\r\n", 1)[1]), size)
+            self.assertGreaterEqual(seconds, least - 0.02)
+            self.assertLess(seconds, least * 2.5 + 1)
+        self.assertEqual(heard, [size])
+
+    def test_caps_of_users_change_with_a_reload(self):
+        """Of a user who has three connections two are allowed, then four, then any number; rates hold at once."""
+        users = self.users("ann")
+        listener = {"type": "socks5", "name": "door", "users_file": users}
+        access = self.access({**listener, "limits": {"connections_per_user": 3, "rate_per_user": "64MiB/s"}})
+        kept = [self.socks(access, "ann") for _ in range(4)]
+        self.assertEqual([reply for _, reply in kept], [0, 0, 0, 1])
+        kept.pop()
+        config = json.loads(pathlib.Path(self.world.path("access.json")).read_text())
+        config["listen"][0]["addr"] = "127.0.0.1:%d" % access.port()
+        n = 0
+
+        def reload(limits):
+            nonlocal n
+            config["listen"][0]["limits"] = limits
+            pathlib.Path(self.world.path("access.json")).write_text(json.dumps(config))
+            access.signal(signal.SIGHUP)
+            n += 1
+            until(lambda: access.log().count("reloaded ") == n, what="reload %d" % n)
+
+        reload({"connections_per_user": 2, "rate_per_user": "1MiB/s"})
+        self.assertEqual(self.socks(access, "ann")[1], 1)
+        download(kept[0][0], 0.5)  # what was let through before
+        received, seconds = download(kept[0][0], 1)
+        self.assertLessEqual(received, MIB * seconds + BURST + 8 * KIB)
+        kept.pop()[0].close()
+        access.wait_log(r"closed conn=")
+        self.assertEqual(self.socks(access, "ann")[1], 1, "two are allowed, and two are open")
+        reload({"connections_per_user": 4, "rate_per_user": "64MiB/s"})
+        received, _ = download(kept[0][0], 1)
+        self.assertGreater(received, 2 * MIB)
+        self.assertEqual([self.socks(access, "ann")[1] for _ in range(3)], [0, 0, 1])
+        reload({})
+        self.assertEqual({self.socks(access, "ann")[1] for _ in range(4)}, {0})
+
+    def test_datagrams_of_a_user_of_a_hop(self):
+        """Natively and in a stream."""
+        origin = self.world.udp_origin()
+        key, path = self.world.key(), self.world.path("hop.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump({"listen": [{"addr": "127.0.0.1:0"}], "targets": {"allow": ["loopback"]},
+                       "users": [{"name": "me", "key_file": key, "limits": {"rate": "64KiB/s"}}]}, f)
+        for udp in ("datagram", "stream"):
+            hop = self.world.add(Process([program("hop"), "-c", path]))
+            chain = self.world.chain([("127.0.0.1:%d" % hop.port(), key)], udp=udp, name=udp + ".json")
+            access = self.world.udp_access(chain, origin.addr)
+            client = self.world.udp_client(access.port())
+            client.settimeout(10)
+            client.send(b"first")
+            client.recv(100)
+            started, n, before = time.monotonic(), 0, origin.count()
+            client.settimeout(0.002)
+            while time.monotonic() - started < SECONDS:
+                client.send(bytes(1000))
+                try:
+                    n += len(client.recv(2000))
+                except TimeoutError:
+                    pass
+            client.settimeout(0.2)
+            try:
+                while True:
+                    n += len(client.recv(2000))
+            except TimeoutError:
+                pass
+            most = 64 * KIB * (time.monotonic() - started) + BURST + 2000
+            self.assertLessEqual((origin.count() - before) * 1000, most, udp)
+            self.assertLessEqual(n, most, udp)
+            self.assertGreater(n, BURST / 2, udp)
 
     def test_a_limit_per_user_needs_users(self):
         access = self.access({"type": "socks5", "limits": {"rate_per_user": "1MiB/s"}})
