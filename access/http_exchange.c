@@ -174,6 +174,15 @@ static void end_if_whole(struct http_exchange *x)
 	end(x, HTTP_EXCHANGE_DONE);
 }
 
+static bool is_to_end_client(const struct http_exchange_options *options)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (options->ends_client[i] != NULL && *options->ends_client[i])
+			return true;
+	}
+	return false;
+}
+
 /* Return: false: without memory for it. */
 static bool pass_head(struct http_exchange *x)
 {
@@ -185,7 +194,7 @@ static bool pass_head(struct http_exchange *x)
 	if (is_last)
 		closes = x->request->closes || x->result.client_ended ||
 			 http_response_is_to_end(x->response) || !http_body_has_ended(&x->body) ||
-			 (x->options.ends_client != NULL && *x->options.ends_client);
+			 is_to_end_client(&x->options);
 	size_t size = http_rewrite_size(HTTP_RESPONSE_HEAD_MAX);
 	uint8_t *text = malloc(size);
 	if (text == NULL)

@@ -47,9 +47,9 @@ void http_exchange_answer(const struct http_exchange_result *result,
 typedef void http_exchange_fn(const struct http_exchange_result *result, void *owner);
 
 struct http_exchange_options {
-	const bool *ends_client;  /* or NULL. *true when the head of an answer comes: its client is
-				     told that the connection ends */
-	uint32_t idle_timeout_ms; /* 0 = off */
+	const bool *ends_client[2]; /* each or NULL. If one is *true when the head of an answer
+				       comes, its client is told that the connection ends */
+	uint32_t idle_timeout_ms;   /* 0 = off */
 	const struct shaper_set *shapers; /* or NULL; borrowed until the end */
 };
 struct http_exchange;

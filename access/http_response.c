@@ -20,6 +20,7 @@ struct http_response {
 	struct http_response_options options;
 	uint8_t state;
 	bool has_begun, closes, is_to_end;
+	unsigned n_interim;
 	struct http_scan scan;
 	struct http_head head;
 	struct http_body body;
@@ -58,6 +59,8 @@ static const char *fault_of(const struct http_response *r)
 		return "Connection names what the answer needs, no field, or too many";
 	if (r->head.status == 101 && !r->options.is_upgrade)
 		return "it switches protocols, which nobody asked for";
+	if (r->n_interim > HTTP_INTERIM_MAX)
+		return "more than 1000 interim answers come before it";
 	if (r->head.status == 407)
 		return "its status is 407, which is a proxy's";
 	return NULL;
@@ -82,6 +85,7 @@ static enum http_response_step end_head(struct http_response *r, size_t len)
 	enum http_head_result result = http_head_parse_response(bytes_of(r->in, len), &r->head);
 	if (result != HTTP_HEAD_OK)
 		return fail(r, http_head_text(result));
+	r->n_interim += r->head.status < 200;
 	const char *fault = fault_of(r);
 	if (fault != NULL)
 		return fail(r, fault);

@@ -13,6 +13,7 @@
 #include "common/err.h"
 
 #define HTTP_RESPONSE_HEAD_MAX 65536
+#define HTTP_INTERIM_MAX       1000 /* heads before an answer: one in 20 s for five hours */
 
 /* What the answer belongs to. */
 struct http_response_options {

@@ -178,7 +178,7 @@ static void on_exchanged(const struct http_exchange_result *result, void *owner)
 static void start_exchange(struct http_session *h)
 {
 	struct http_exchange_options options = {
-		.ends_client = &worker_of(h)->is_draining,
+		.ends_client = { &worker_of(h)->is_draining, &h->connection->ingress->is_retired },
 		.idle_timeout_ms = h->server.idle_timeout_ms,
 		.shapers = &h->connection->charges->shapers,
 	};

@@ -44,6 +44,7 @@ struct access_ingress {
 	struct source_quota *sources;
 	struct access_caps *caps; /* NULL: none */
 	uint32_t n_held;
+	bool is_retired; /* another configuration has taken its place */
 	void (*on_unheld)(struct access_ingress *ingress); /* n_held is 0 again; or NULL */
 };
 void access_ingress_hold(struct access_ingress *ingress);

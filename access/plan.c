@@ -194,6 +194,8 @@ static void on_unheld(struct access_ingress *ingress)
 void access_plan_retire(struct access_plan *plan)
 {
 	plan->is_retired = true;
+	for (size_t i = 0; i < plan->generation->options.n_listen; i++)
+		plan->seats[i].ingress.is_retired = true;
 	end_if_unheld(plan);
 }
 

@@ -42,7 +42,7 @@ static void set_up_with(struct world *w, const char *request, size_t n_channel, 
 {
 	struct stream *browser, *origin;
 	memset(w, 0, sizeof *w);
-	options.ends_client = &w->is_draining;
+	options.ends_client[0] = &w->is_draining;
 	cr_assert_eq(loop_new(&w->loop), 0);
 	cr_assert_eq(pair_new(w->loop, n_channel, &browser, &w->client), 0);
 	cr_assert_eq(pair_new(w->loop, n_channel, &w->server, &origin), 0);

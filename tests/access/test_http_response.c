@@ -292,6 +292,22 @@ Test(http_response, heads_have_limits)
 	}
 }
 
+Test(http_response, interim_answers_have_an_end)
+{
+	static struct outcome o;
+	static char text[HTTP_INTERIM_MAX * 20 + 200];
+	static const char interim[] = "HTTP/1.1 102 P" END;
+	for (size_t n = HTTP_INTERIM_MAX; n <= HTTP_INTERIM_MAX + 1; n++) {
+		char *end = text;
+		for (size_t i = 0; i < n; i++)
+			end = stpcpy(end, interim);
+		end = stpcpy(end, OK "Content-Length: 0" END);
+		run((struct http_response_options){ 0 }, bytes_of(text, (size_t)(end - text)), 4000,
+			&o);
+		cr_expect_eq(o.end, n == HTTP_INTERIM_MAX ? ENDED : BAD, "%zu %s", n, o.fault);
+	}
+}
+
 Test(http_response, a_close_is_said_to_the_client_at_the_end)
 {
 	struct http_response *r;

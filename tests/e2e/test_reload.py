@@ -2,6 +2,7 @@
 
     client ── access ══ hop ── origin          all on loopback
 """
+import http.client
 import json
 import os
 import pathlib
@@ -233,6 +234,27 @@ class AccessTest(Base):
         self.assertTrue(exchange(socks(a, self.origin.addr, ("me", "new"))))
         with self.assertRaises(AssertionError):
             socks(a, self.origin.addr, ("me", "old"))
+
+    def test_a_connection_of_requests_ends_with_its_next_answer(self):
+        def answer(connection):
+            with connection.makefile("rb") as f:
+                while f.readline():
+                    while f.readline() != b"\r\n":
+                        pass
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        web, a = self.world.origin(answer), self.ports[0]
+        proxy = {"addr": "127.0.0.1:%d" % a, "type": "http", "chain": "c"}
+        access, seen = self.run_access(proxy), []
+        client = http.client.HTTPConnection("127.0.0.1", a, timeout=10)
+        self.addCleanup(client.close)
+        for i in range(4):
+            if i == 2:
+                access.reload()
+            client.request("GET", "http://%s/" % web.addr)
+            response = client.getresponse()
+            self.assertEqual(response.read(), b"ok")
+            seen.append(response.getheader("connection"))
+        self.assertEqual(seen, [None, None, "close", None])
 
     def test_limits_keep_their_counts(self):
         a = self.ports[0]
