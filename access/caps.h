@@ -8,9 +8,11 @@
 #include "access/options.h"
 #include "common/keyed_limits.h"
 #include "common/quota.h"
+#include "common/resolve.h"
 #include "common/shaper.h"
 
-#define ACCESS_LOOKUPS_MAX 64 /* names one source has looked up here at a time */
+/* Names one source has looked up here at a time: a quarter of what a resolver takes. */
+#define ACCESS_LOOKUPS_MAX (RESOLVE_MAX_PENDING / 4)
 
 struct access_caps {
 	struct rate connects;

@@ -6,6 +6,7 @@
  */
 #include "chain/wire_request.h"
 #include "common/quota.h"
+#include "common/resolve.h"
 #include "common/shaper.h"
 #include "hop/options.h"
 
@@ -16,7 +17,9 @@ struct hop_entry {
 	const struct hop_user *user;
 	struct hop_user_limits *limits;
 };
-#define HOP_USER_LOOKUPS_MAX 64 /* names a user has looked up at a time */
+/* Names a user has looked up at a time: half of what a resolver takes. A user may be a whole access
+ * server with many clients: less would refuse an honest burst. */
+#define HOP_USER_LOOKUPS_MAX (RESOLVE_MAX_PENDING / 2)
 
 /* Of a user of that name, whatever his keys are: what was taken outlives a configuration. */
 struct hop_user_limits {
