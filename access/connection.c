@@ -1,5 +1,6 @@
 #include "access/connection.h"
 
+#include "access/transparent.h"
 #include "common/loop.h"
 
 #include <inttypes.h>
@@ -53,6 +54,9 @@ int access_connection_open(struct access_connection *connection, const struct ac
 		log_blocked(connection, wish->target);
 		return ERR_DENIED;
 	}
+	if (connection->ingress->options->capture != ACCESS_NO_CAPTURE &&
+		transparent_comes_back(connection->use, wish->target))
+		return -ELOOP;
 	if (!access_charges_take_lookup(connection->charges, connection->ingress, &connection->peer,
 		    upstream, wish->target))
 		return ERR_AGAIN;

@@ -26,9 +26,9 @@ struct access_wish {
 	enum route_protocol protocol;
 };
 /** access_connection_open() - asks the rules, and starts a chain. Return: 0, ERR_NOMEM, ERR_DENIED:
- * a rule blocks it, which is logged: access_connection_blocked(); ERR_AGAIN: too many lookups of
- * its source: access_charges_refused(). @on_done gives the lookup back:
- * access_charges_return_lookup(). */
+ * a rule blocks it, which is logged: access_connection_blocked(); -ELOOP: it is captured and goes
+ * to where its own way begins; ERR_AGAIN: too many lookups of its source: access_charges_refused().
+ * @on_done gives the lookup back: access_charges_return_lookup(). */
 NODISCARD int access_connection_open(struct access_connection *connection,
 	const struct access_wish *wish, chain_attempt_fn *on_done, void *owner,
 	struct chain_attempt **ret);

@@ -1,5 +1,7 @@
 #include "access/flow_way.h"
 
+#include "access/transparent.h"
+
 #define LOG_MODULE "access"
 #include "common/log.h"
 
@@ -54,6 +56,9 @@ int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingre
 		log_blocked(ingress, query, rule);
 		return ERR_DENIED;
 	}
+	if (ingress->options->capture != ACCESS_NO_CAPTURE &&
+		transparent_comes_back(chain_upstream_spec_of(upstream), query->target))
+		return -ELOOP;
 	f->io = io;
 	f->ops = ops;
 	f->owner = owner;

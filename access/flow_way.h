@@ -26,7 +26,7 @@ struct access_flow_way {
 	const struct route_rule *rule;                   /* that said where it goes; or NULL */
 };
 /** access_flow_way_open() - @query->protocol is ROUTE_UDP. Return: 0, ERR_NOMEM, ERR_DENIED: a rule
- * blocks it, which is logged. @ops are static. */
+ * blocks it, which is logged; -ELOOP: see access_connection_open(). @ops are static. */
 NODISCARD int access_flow_way_open(struct access_flow_way *f, struct access_ingress *ingress,
 	struct udp_io *io, const struct route_query *query, const struct chain_datagram_ops *ops,
 	void *owner);

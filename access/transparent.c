@@ -69,6 +69,33 @@ bool transparent_target(
 	return true;
 }
 
+static bool begins_at(const struct chain_spec *chain, const struct addr *target)
+{
+	const struct chain_group *group = chain->groups != NULL ? chain->groups[0] : NULL;
+	const struct chain_hop *hops = group != NULL ? group->hops : chain->hops;
+	size_t n = group != NULL ? group->n_hops : chain->n_hops > 0 ? 1 : 0;
+	for (size_t i = 0; i < n; i++) {
+		if (addr_is_equal(&hops[i].addr, target))
+			return true;
+	}
+	return false;
+}
+
+bool transparent_comes_back(const struct chain_upstream_spec *way, const struct addr *target)
+{
+	char text[ADDR_TEXT_MAX];
+	for (size_t i = 0; i < way->n_members; i++) {
+		if (!begins_at(way->members[i].chain, target))
+			continue;
+		LOG_LIMITED(LOG_LEVEL_WARNING,
+			"refused: what goes to the first hop of its own way would be a loop; "
+			"rules must leave it alone target=%s",
+			addr_print(target, text));
+		return true;
+	}
+	return false;
+}
+
 int transparent_voices_new(
 	struct udp_io *io, const struct udp_ops *ops, void *owner, struct transparent_voices **ret)
 {

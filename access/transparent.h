@@ -16,6 +16,11 @@ NODISCARD bool transparent_target(
 /** transparent_is_loop() - whether @target is our own @port. */
 bool transparent_is_loop(const union addr_sock *target, uint16_t port);
 
+/** transparent_comes_back() - whether @target, of what was captured, is where @way begins: it is
+ * our own connection, which the rules of the kernel do not spare, or would end as such. Logs that.
+ */
+bool transparent_comes_back(const struct chain_upstream_spec *way, const struct addr *target);
+
 /* Sockets that speak for targets: one for each, as long as somebody holds it. */
 struct transparent_voices;
 struct transparent_voice;

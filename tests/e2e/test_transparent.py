@@ -29,7 +29,7 @@ EXIT = {"tcp4": "10.2.0.2 hello", "tcp6": "fd02::2 hello", "udp4": "10.2.0.2 hel
 def test_tproxy_takes_connections_and_datagrams(args):
     result = run("tproxy", *args)
     assert result["client"] == EXIT, result["log"]
-    assert result["loop"] == "reset"
+    assert result["loop"] == result["first_hop"] == "reset"
     assert "target=10.1.0.1:12345" in result["log"] and "would be a loop" in result["log"]
     if "--local" in args:
         assert result["local"] == EXIT, result["log"]
@@ -42,7 +42,8 @@ def test_redirect_takes_connections(args):
     for name in ("tcp4", "tcp6"):
         assert result["client"][name] == EXIT[name], result["log"]
     assert result["client"]["udp4"] == "TimeoutError"
-    assert result["loop"] == "reset"
+    assert result["loop"] == result["first_hop"] == "reset"
+    assert "to the first hop of its own way would be a loop" in result["log"]
     if "--local" in args:
         assert result["local"]["tcp4"] == EXIT["tcp4"] and result["local"]["tcp6"] == EXIT["tcp6"]
     assert re.search(r"closed conn=\S+ from=10.1.0.2:\d+ target=10.2.0.2:7 ", result["log"])

@@ -89,14 +89,21 @@ def ask(namespace):
                                      text=True, timeout=30).stdout)
 
 
-def loop(port):
-    """What somebody gets who connects to the listener itself."""
-    import socket
-    try:
-        with socket.create_connection(("10.1.0.1", port), 5) as s:
-            return s.recv(1).decode()
-    except ConnectionResetError:
-        return "reset"
+LOOP = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as s:
+        print(s.recv(1).decode())
+except OSError as e:
+    print({"ConnectionResetError": "reset"}.get(type(e).__name__, type(e).__name__))
+"""
+
+
+def loop(address, namespace=None):
+    """What somebody gets who connects to the listener itself, or to where its chain begins."""
+    argv = [sys.executable, "-c", LOOP, *address.rsplit(":", 1)]
+    return subprocess.run(within(namespace, *argv) if namespace else argv, check=True, capture_output=True, text=True,
+                          timeout=30).stdout.strip()
 
 
 def main():
@@ -119,7 +126,8 @@ def main():
         rules = [subprocess.run([program("access"), "tproxy-rules", "--listen", ":12345", *kind, *args, *undo],
                                 check=True, capture_output=True, text=True).stdout for undo in ([], ["--undo"])]
         subprocess.run(["sh", "-e", "-c", rules[0]], check=True)
-        result = {"client": ask("client"), "loop": loop(12345)}
+        result = {"client": ask("client"), "loop": loop("10.1.0.1:12345"),
+                  "first_hop": loop(hops[0][0], "client")}
         if "--local" in args:
             result["local"] = ask(None)
         subprocess.run(["sh", "-e", "-c", rules[1]], check=True)
