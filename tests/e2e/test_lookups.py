@@ -15,7 +15,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import Process, World, echo, program, receive_exactly, until  # noqa: E402
 
-MOST = 64
+OF_SOURCE, OF_USER = 256, 512  # ACCESS_LOOKUPS_MAX, HOP_USER_LOOKUPS_MAX
+FLOWS = 32  # of one association; it may have 64
 SERVED, REFUSED = 0, 1  # of SOCKS5
 
 
@@ -107,9 +108,9 @@ class Lookups(unittest.TestCase):
     def reply(self, s):
         return receive_exactly(s, 10)[1]
 
-    def fill(self, access):
-        asked = [self.ask(access) for _ in range(MOST)]
-        until(lambda: len(self.names.names) == MOST, what="%d lookups" % MOST)
+    def fill(self, access, most):
+        asked = [self.ask(access) for _ in range(most)]
+        until(lambda: len(self.names.names) == most, what="%d lookups" % most)
         return asked
 
     def check_answered(self, asked):
@@ -118,16 +119,16 @@ class Lookups(unittest.TestCase):
 
     def test_of_a_source(self):
         access = self.access()
-        asked = self.fill(access)
+        asked = self.fill(access, OF_SOURCE)
         for _ in range(3):
             self.assertEqual(self.reply(self.ask(access)), REFUSED)
         access.wait_log(r"refused: limit reached limit=lookups-per-source from=127\.0\.0\.1:")
         other = self.ask(access, "127.0.0.2")
-        until(lambda: len(self.names.names) == MOST + 1, what="another source's")
+        until(lambda: len(self.names.names) == OF_SOURCE + 1, what="another source's")
         asked.pop().close()  # gave up: its place is free
         access.wait_log(r"end=client-fin")
         asked.append(self.ask(access))
-        until(lambda: len(self.names.names) == MOST + 2, what="a place")
+        until(lambda: len(self.names.names) == OF_SOURCE + 2, what="a place")
         self.check_answered(asked + [other])
         self.assertEqual(self.reply(self.ask(access)), SERVED)
 
@@ -137,16 +138,16 @@ class Lookups(unittest.TestCase):
         subprocess.run([program("chain"), "keygen", "--mask-of", keys[0], "-o", keys[1]], check=True)
         hop = self.hop(*keys)
         accesses = [self.access({"addr": "127.0.0.1:%d" % hop.port(), "key_file": key}) for key in keys]
-        asked = self.fill(accesses[0])
+        asked = self.fill(accesses[0], OF_USER)
         for _ in range(3):
             self.assertEqual(self.reply(self.ask(accesses[0])), REFUSED)
         accesses[0].wait_log(r"failed conn=\S+ hop=1 stage=status status=limit ")
         other = self.ask(accesses[1])
-        until(lambda: len(self.names.names) == MOST + 1, what="another user's")
+        until(lambda: len(self.names.names) == OF_USER + 1, what="another user's")
         asked.pop().close()
         hop.wait_log(r"end=(client-gone|ECONNRESET)")
         asked.append(self.ask(accesses[0]))
-        until(lambda: len(self.names.names) == MOST + 2, what="a place")
+        until(lambda: len(self.names.names) == OF_USER + 2, what="a place")
         self.check_answered(asked + [other])
         self.assertEqual(self.reply(self.ask(accesses[0])), SERVED)
 
@@ -176,16 +177,16 @@ class Lookups(unittest.TestCase):
             before = len(self.names.names)
             step = {"addr": "127.0.0.1:%d" % hop.port(), "key_file": key}
             access = self.access(step, udp=udp)
-            clients = [self.datagrams(access, MOST // 2) for _ in range(2)]
-            until(lambda: len(self.names.names) == before + MOST, what="%d lookups" % MOST)
+            clients = [self.datagrams(access, FLOWS) for _ in range(OF_USER // FLOWS)]
+            until(lambda: len(self.names.names) == before + OF_USER, what="%d lookups" % OF_USER)
             self.assertEqual(self.reply(self.ask(access)), REFUSED)
             self.datagrams(access, 8)
             access.wait_log(r"status=limit")
-            self.assertEqual(len(self.names.names), before + MOST)
+            self.assertEqual(len(self.names.names), before + OF_USER)
             self.names.release()
             for client in clients:
                 client.settimeout(10)
-                for _ in range(MOST // 2):
+                for _ in range(FLOWS):
                     client.recv(100)
             self.assertEqual(self.reply(self.ask(access)), SERVED)
 

@@ -120,7 +120,7 @@ class Pages(unittest.TestCase):
 
     def test_references_lead_somewhere(self):
         ours = {page.rsplit(".", 1)[0] + f"({page[-1]})" for page in ALL_PAGES}
-        foreign = {"mtr(8)", "dd(1)", "ssh_config(5)"}
+        foreign = {"mtr(8)", "dd(1)", "ssh(1)", "ssh_config(5)"}
         for page in ALL_PAGES:
             found = {name + number for name, number in re.findall(r"\*([\w.-]+)\*(\(\d\))", manual.source(page))}
             self.assertLessEqual(found, ours | foreign, page)
