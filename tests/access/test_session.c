@@ -34,7 +34,8 @@ struct world {
 	struct chain_spec spec;
 	struct chain_hop spec_hop;
 	struct listener *hop_listener, *access_listener, *origin_listener;
-	uint8_t request[64]; /* what a proxy's client says before "hello" */
+	bool is_web;          /* the origin answers requests */
+	uint8_t request[256]; /* what a proxy's client says before "hello" */
 	size_t n_request, n_reply;
 };
 
@@ -77,10 +78,21 @@ static void on_access_accept(struct stream *s, const union addr_sock *peer, void
 	access_session_start(&((struct world *)owner)->ingress, s, peer);
 }
 
+#define WEB_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+
+/* A request is whole with the end of its head, or with "hello". */
+static void answer_web(struct stream *s, struct bytes data)
+{
+	bool is_get = memcmp(data.ptr, "GET", 3) == 0;
+	if (is_get || memmem(data.ptr, data.len, "hello", 5) != NULL)
+		stream_write(s, bytes_of(WEB_HEAD "hello", strlen(WEB_HEAD "hello")));
+}
+
 static void on_origin(struct stream *s, enum stream_event event, struct bytes data, void *owner)
 {
-	(void)owner;
-	if (event == STREAM_DATA)
+	if (event == STREAM_DATA && ((struct world *)owner)->is_web)
+		answer_web(s, data);
+	else if (event == STREAM_DATA)
 		stream_write(s, data);
 	else if (event == STREAM_EOF || event == STREAM_FAILED)
 		stream_close(s);
@@ -192,6 +204,19 @@ static void set_up_proxy(struct world *w)
 	w->n_reply = 12;
 }
 
+/* The same, and its clients ask a web server twice on one connection. */
+static void set_up_web(struct world *w)
+{
+	set_up_proxy(w);
+	unsigned port = listener_port(w->origin_listener);
+	w->is_web = true;
+	w->n_request = (size_t)snprintf((char *)w->request, sizeof w->request,
+		"GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\n\r\n"
+		"PUT http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+		port, port);
+	w->n_reply = 2 * strlen(WEB_HEAD) + 5;
+}
+
 static bool is_quiet(const struct world *w)
 {
 	return w->hop.sessions == NULL && w->access.sessions == NULL &&
@@ -283,7 +308,7 @@ static unsigned long fail_each_allocation(struct world *w)
 	bool has_failed = true;
 	unsigned long n;
 	cr_assert(talk(w, 0, &has_failed));
-	for (n = 1; n < 60; n++) {
+	for (n = 1; n < 100; n++) {
 		talk(w, n, &has_failed);
 		if (!has_failed)
 			break;
@@ -291,7 +316,7 @@ static unsigned long fail_each_allocation(struct world *w)
 		has_failed = true;
 	}
 	cr_expect_gt(n, 10, "allocations were failed");
-	cr_expect_lt(n, 60, "the set-up ends");
+	cr_expect_lt(n, 100, "the set-up ends");
 	return n;
 }
 
@@ -307,6 +332,14 @@ Test(proxy, each_allocation_of_the_set_up_may_fail, .timeout = 120)
 {
 	struct world w;
 	set_up_proxy(&w);
+	fail_each_allocation(&w);
+	tear_down(&w);
+}
+
+Test(proxy, each_allocation_of_requests_may_fail, .timeout = 120)
+{
+	struct world w;
+	set_up_web(&w);
 	fail_each_allocation(&w);
 	tear_down(&w);
 }
@@ -442,5 +475,50 @@ Test(proxy, a_client_may_leave_at_any_turn, .timeout = 60)
 	struct world w;
 	set_up_proxy(&w);
 	leave_at_any_turn(&w);
+	tear_down(&w);
+}
+
+Test(proxy, a_client_of_requests_may_leave_at_any_turn, .timeout = 60)
+{
+	struct world w;
+	set_up_web(&w);
+	leave_at_any_turn(&w);
+	tear_down(&w);
+}
+
+/* Whatever goes on as the server begins to end: who was answered has a whole answer, and nobody
+ * stays. */
+Test(proxy, requests_end_when_the_server_does, .timeout = 60)
+{
+	struct world w;
+	set_up_web(&w);
+	for (int turns = 0; turns < 40; turns++) {
+		struct sink client = { 0 };
+		struct stream *s = dial_access(&w, &client);
+		cr_assert(loop_run_until(w.loop, &client.is_connected, WAIT_MS));
+		stream_read_start(s);
+		for (int i = 0; i < turns; i++) {
+			if (i == 2) {
+				stream_write(s, bytes_of(w.request, w.n_request));
+				stream_write(s, bytes_of("hello", 5));
+			}
+			loop_turn(w.loop);
+		}
+		access_sessions_drain(&w.access);
+		if (turns <= 2)
+			stream_write(s, bytes_of(w.request, w.n_request));
+		for (int i = 0; i < 400 && !client.has_ended && !client.has_failed; i++)
+			loop_run_until(w.loop, &never, 5);
+		cr_expect(client.has_ended || client.has_failed, "%d", turns);
+		if (client.n > 0)
+			cr_expect_arr_eq(client.data + client.n - 5, "hello", 5, "%d", turns);
+		stream_close(s);
+		cr_assert(loop_run_until(w.loop, &client.is_closed, WAIT_MS));
+		sink_free(&client);
+		w.access.is_draining = false;
+	}
+	for (int i = 0; i < 200 && w.access.sessions != NULL; i++)
+		loop_run_until(w.loop, &never, 10);
+	cr_expect_null(w.access.sessions);
 	tear_down(&w);
 }
