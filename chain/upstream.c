@@ -185,6 +185,8 @@ void chain_upstream_heard(struct chain_upstream *upstream)
 		DL_DELETE(upstream->waits, wait);
 		wait->fn(wait);
 	}
+	if (upstream->pools != NULL)
+		warm_up(upstream);
 }
 
 struct chain_error chain_upstream_no_way(const struct chain_upstream *upstream)

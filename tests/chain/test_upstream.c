@@ -2,6 +2,7 @@
  * use; they die, fall silent and come back. */
 #include "chain/attempt.h"
 #include "chain/flow_wait.h"
+#include "chain/pool.h"
 #include "tests/common/name_server.h"
 #include "tests/support/hops.h"
 
@@ -31,6 +32,7 @@ static struct chain_health *health;
 static struct chain_upstream *upstream;
 static struct name_server server;
 static struct resolver *resolver;
+static struct chain_pools *pools;    /* NULL: none */
 static struct wire_key *own_keys[N]; /* with the resolver: of hops that have the first one's */
 
 static void ignore(struct stream *s, enum stream_event event, struct bytes data, void *owner)
@@ -99,9 +101,11 @@ static void set_up(void)
 
 static void start(bool probes)
 {
-	struct chain_upstream_options options = {
-		.loop = hops.loop, .resolver = resolver, .health = health, .probes = probes
-	};
+	struct chain_upstream_options options = { .loop = hops.loop,
+		.resolver = resolver,
+		.health = health,
+		.pools = pools,
+		.probes = probes };
 	cr_assert_eq(chain_upstream_new(&options, &upstream_spec, &upstream), 0);
 }
 
@@ -109,6 +113,8 @@ static void tear_down(void)
 {
 	chain_upstream_free(upstream);
 	upstream = NULL;
+	chain_pools_free(pools);
+	pools = NULL;
 	if (resolver != NULL) {
 		resolver_free(resolver);
 		name_server_close(&server);
@@ -643,6 +649,39 @@ Test(upstream, records_change_under_connections_and_stay_without_dns)
 	hops_turn(&hops, 100);
 	o = connect_once();
 	cr_expect_eq(hop_of(&o), 2);
+}
+
+Test(upstream, connections_are_warmed_as_soon_as_there_are_records)
+{
+	cr_assert_eq(chain_pools_new(hops.loop, &pools), 0);
+	hops.spec_hops[0].n_warm = 2;
+	start_srv(1, false);
+	for (int i = 0; i < 200 && hops.hop[0].n_accepted < 2; i++)
+		hops_turn(&hops, 10);
+	cr_expect_eq(hops.hop[0].n_accepted, 2, "before anybody asked for one");
+	struct outcome o = connect_once();
+	cr_expect(o.is_open);
+}
+
+/* Each way that is taken has warm connections of its own; those of a dead one are asked for ever
+ * more seldom. */
+Test(upstream, all_of_a_group_are_kept_warm)
+{
+	cr_assert_eq(chain_pools_new(hops.loop, &pools), 0);
+	group.strategy = CHAIN_ROUND_ROBIN;
+	for (size_t i = 0; i < N; i++)
+		hops.spec_hops[i].n_warm = 2;
+	start(false);
+	for (int i = 0; i < 2 * N; i++)
+		(void)connect_once();
+	hops_turn(&hops, 200);
+	for (size_t i = 0; i < N; i++)
+		cr_expect_geq(hops.hop[i].n_accepted, 2, "%zu", i);
+	hops_stop(&hops, 1);
+	for (int i = 0; i < 30; i++) {
+		struct outcome o = connect_once();
+		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+	}
 }
 
 Test(upstream, a_name_without_records_is_named)
