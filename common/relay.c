@@ -1,8 +1,7 @@
 #include "common/relay.h"
 
 #include "common/loop.h"
-#include "common/relay_shape.h"
-#include "common/relay_splice.h"
+#include "common/relay_way.h"
 #include "common/tcp.h"
 
 #include <assert.h>
@@ -10,27 +9,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* performance.md, conclusion 3: splicing pays from 32 KiB a read on and stops paying below 16 KiB.
- */
-#define BULK_READ    (32 * 1024)
-#define BULK_STREAK  2
-#define SMALL_CHUNK  (16 * 1024)
-#define SMALL_STREAK 8
-#define TURN_BUDGET  (1024 * 1024) /* bytes one direction splices before others get a turn */
-#define SWEEP_MS     1000
-#define QUIET_MS     60000
-
-/* One direction: from → to. */
-struct way {
-	struct stream *from, *to;
-	uint64_t n_bytes;
-	struct pipe *pipe;       /* only while it holds bytes */
-	struct shape_way *shape; /* NULL: nothing limits it */
-	uint8_t streak;          /* reads in a row that speak for the other mode */
-	bool is_splicing;
-	bool has_ended; /* from said EOF, and the end was passed on */
-	bool is_done;   /* … and everything has gone out */
-};
+#define SWEEP_MS 1000
+#define QUIET_MS 60000
 
 /* Of a relay that is limited. */
 struct shaping {
@@ -41,8 +21,8 @@ struct shaping {
 struct relay {
 	struct relay *prev, *next;
 	struct relay_group *group;
-	struct way ways[2];    /* a → b, b → a */
-	uint64_t active_at_ms; /* last byte or end seen */
+	struct relay_way ways[2]; /* a → b, b → a */
+	uint64_t active_at_ms;    /* last byte or end seen */
 	uint32_t idle_timeout_ms, half_close_timeout_ms;
 	struct shaping *shaping; /* or NULL */
 	uint8_t n_streams;       /* not yet CLOSED */
@@ -101,12 +81,8 @@ static void end(struct relay *r, enum relay_end how, int error)
 	r->result.end = how;
 	r->result.error = error;
 	for (int i = 0; i < 2; i++) {
-		struct way *w = &r->ways[i];
-		if (w->pipe != NULL)
-			pipe_return(r->group->pipes, w->pipe);
-		w->pipe = NULL;
-		if (w->shape != NULL)
-			shape_way_end(w->shape);
+		struct relay_way *w = &r->ways[i];
+		relay_way_stop(w, r->group->pipes);
 		if (how == RELAY_END_A || how == RELAY_END_B)
 			stream_close(w->from);
 		else
@@ -137,9 +113,9 @@ static void fail(struct relay *r, const struct stream *s, int error)
 }
 
 /* A direction has ended and its last byte has gone out. */
-static void way_done(struct relay *r, struct way *w)
+static void way_done(struct relay *r, struct relay_way *w)
 {
-	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
+	const struct relay_way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
 	w->is_done = true;
 	if (other->is_done)
 		end(r, other == &r->ways[0] ? RELAY_END_A : RELAY_END_B, 0);
@@ -147,9 +123,9 @@ static void way_done(struct relay *r, struct way *w)
 
 /* The second end of two needs no shutdown of its own: everything has been read, so close() sends
  * the FIN. */
-static void pass_end(struct relay *r, struct way *w)
+static void pass_end(struct relay *r, struct relay_way *w)
 {
-	const struct way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
+	const struct relay_way *other = w == &r->ways[0] ? &r->ways[1] : &r->ways[0];
 	w->has_ended = true;
 	if (w->shape != NULL)
 		shape_way_end(w->shape);
@@ -159,137 +135,52 @@ static void pass_end(struct relay *r, struct way *w)
 		way_done(r, w);
 }
 
-/* Reads on as far as the limits let it; where they do not, on_wake() comes. */
-static void read_on(struct way *w)
-{
-	if (w->shape == NULL)
-		stream_read_start(w->from);
-	else if (!shape_way_may_read(w->shape))
-		stream_read_stop(w->from);
-	else if (w->is_splicing)
-		stream_read_start(w->from);
-	else
-		stream_read_limit(w->from, w->shape->left);
-}
-
 static void on_wake(struct shape_way *shape)
 {
-	read_on(shape->owner);
+	relay_way_read(shape->owner);
 }
 
-/* While it is blocked the end is still told, and DRAINED goes on. */
-static void begin_splicing(struct way *w, bool is_blocked)
+static void take_step(struct relay *r, struct relay_way *w, enum relay_way_step step, int error)
 {
-	w->is_splicing = true;
-	w->streak = 0;
-	tcp_pull_start(w->from);
-	if (w->shape != NULL && !is_blocked)
-		read_on(w);
-}
-
-static void begin_copying(struct way *w)
-{
-	w->is_splicing = false;
-	w->streak = 0;
-	tcp_pull_stop(w->from);
-	if (w->shape != NULL)
-		read_on(w);
-}
-
-static void splice(struct relay *r, struct way *w)
-{
-	size_t moved, last, budget = TURN_BUDGET;
-	int error = 0;
-	if (w->pipe == NULL)
-		w->pipe = pipe_borrow(r->group->pipes);
-	if (w->pipe == NULL) { /* none to be had */
-		begin_copying(w);
+	switch (step) {
+	case RELAY_WAY_ON:
 		return;
-	}
-	if (w->shape != NULL && w->shape->left < budget)
-		budget = (size_t)w->shape->left;
-	size_t n_before = pipe_held(w->pipe);
-	enum splice_outcome outcome =
-		splice_run(w->from, w->to, w->pipe, budget, &moved, &last, &error);
-	w->n_bytes += moved;
-	if (w->shape != NULL)
-		shape_way_has_read(w->shape, moved + pipe_held(w->pipe) - n_before);
-	if (outcome != SPLICE_BLOCKED) {
-		pipe_return(r->group->pipes, w->pipe);
-		w->pipe = NULL;
-	}
-	switch (outcome) {
-	case SPLICE_AGAIN:
-		if (tcp_has_urgent(w->from)) { /* splice() never passes an urgent byte: copy */
-			begin_copying(w);
-			tcp_pull_again(w->from);
-			return;
-		}
-		w->streak = last >= SMALL_CHUNK ? 0 : (uint8_t)(w->streak + 1);
-		if (w->streak >= SMALL_STREAK)
-			begin_copying(w);
-		return;
-	case SPLICE_BLOCKED:
-		return;
-	case SPLICE_MORE:
-		w->streak = 0;
-		if (w->shape == NULL || w->shape->left > 0)
-			tcp_pull_again(w->from);
-		else
-			read_on(w);
-		return;
-	case SPLICE_EOF:
+	case RELAY_WAY_ENDED:
 		pass_end(r, w);
 		return;
-	case SPLICE_FAILED_IN:
+	case RELAY_WAY_FAILED_FROM:
 		fail(r, w->from, error);
 		return;
-	case SPLICE_FAILED_OUT:
+	case RELAY_WAY_FAILED_TO:
 		fail(r, w->to, error);
 		return;
 	}
 }
 
-static void copy(struct way *w, struct bytes data)
+static void on_data(struct relay *r, struct relay_way *w, struct bytes data)
 {
-	w->n_bytes += data.len;
-	w->streak = data.len >= BULK_READ ? (uint8_t)(w->streak + 1) : 0;
-	if (w->shape != NULL)
-		shape_way_has_read(w->shape, data.len);
-	bool is_blocked = stream_write(w->to, data);
-	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to) &&
-		!tcp_has_urgent(w->from)) {
-		begin_splicing(w, is_blocked);
-	} else if (is_blocked) {
-		stream_read_stop(w->from);
-	} else if (w->shape != NULL && w->shape->left == 0) {
-		read_on(w);
-	}
+	int error = 0;
+	enum relay_way_step step = relay_way_data(w, r->group->pipes, data, &error);
+	take_step(r, w, step, error);
 }
 
-static void on_data(struct relay *r, struct way *w, struct bytes data)
+static void on_drained(struct relay *r, struct relay_way *w)
 {
-	if (!w->is_splicing)
-		copy(w, data);
-	else if (w->pipe == NULL && tcp_is_drained(w->to))
-		splice(r, w); /* else DRAINED of w->to goes on */
-}
-
-static void on_drained(struct relay *r, struct way *w)
-{
-	if (w->has_ended)
+	int error = 0;
+	if (w->has_ended) {
 		way_done(r, w);
-	else if (w->is_splicing)
-		splice(r, w);
-	else
-		read_on(w);
+		return;
+	}
+	enum relay_way_step step = relay_way_drained(w, r->group->pipes, &error);
+	take_step(r, w, step, error);
 }
 
 static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner)
 {
 	struct relay *r = owner;
-	struct way *out = s == r->ways[0].from ? &r->ways[0] : &r->ways[1]; /* what @s reads */
-	struct way *in =
+	struct relay_way *out =
+		s == r->ways[0].from ? &r->ways[0] : &r->ways[1]; /* what @s reads */
+	struct relay_way *in =
 		s == r->ways[0].from ? &r->ways[1] : &r->ways[0]; /* what is written to @s */
 	if (event == STREAM_CLOSED) {
 		on_closed(r);
@@ -360,8 +251,8 @@ int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 	if (group->relays == NULL)
 		loop_timer_start(group->loop, &group->sweep, SWEEP_MS, sweep);
 	DL_APPEND(group->relays, r);
-	read_on(&r->ways[0]);
-	read_on(&r->ways[1]);
+	relay_way_read(&r->ways[0]);
+	relay_way_read(&r->ways[1]);
 	*ret = r;
 	return 0;
 }

@@ -2,7 +2,7 @@
 #define COMMON_RELAY_SPLICE_H
 /*
  * Does: lends pipes and moves bytes from one TCP stream to another inside the kernel.
- * Knows: pipes, tcp.h. Never knows: when to change to splicing (relay.c decides).
+ * Knows: pipes, tcp.h. Never knows: when to change to splicing (relay_way.c decides).
  */
 #include "common/stream.h"
 

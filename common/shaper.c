@@ -12,8 +12,9 @@
 #define CHUNK_PARTS 4       /* of a burst: the most one gets at a time */
 #define PIECE_MIN   512
 #define PIECE_MAX   4096
-#define FREE_CHUNK  (1024 * 1024) /* how much one gets at a time while there is no rate */
-#define WAIT_MAX_MS 1000          /* a rate may be set while somebody waits */
+#define CHUNK_MAX   (256 * 1024) /* as a pipe; what one was given he keeps when the rate is lowered \
+				  */
+#define WAIT_MAX_MS 1000         /* a rate may be set while somebody waits */
 
 /* A token bucket in one word: the time, in ns, up to which what was taken uses the rate up. It is
  * full while that is past, empty when it is the depth of the bucket ahead of now, and in debt
@@ -120,6 +121,12 @@ static uint64_t fill_of(const struct bucket *bucket, uint64_t rate, uint64_t now
 	return used < full_ns ? (full_ns - used) * rate / NS_PER_S : 0;
 }
 
+static uint64_t chunk_of(uint64_t rate)
+{
+	uint64_t chunk = burst_of(rate) / CHUNK_PARTS;
+	return chunk < CHUNK_MAX ? chunk : CHUNK_MAX;
+}
+
 static void charge(struct shaper *shaper, enum shaper_lane lane, size_t n, uint64_t now_ns)
 {
 	struct bucket *bucket = &shaper->lanes[lane];
@@ -220,7 +227,7 @@ static uint64_t share_of(struct shaper *shaper, enum shaper_lane lane, bool is_i
 	*ret_ns = 0;
 	if (rate == 0)
 		return SIZE_MAX;
-	uint64_t piece = piece_of(rate), chunk = burst_of(rate) / CHUNK_PARTS;
+	uint64_t piece = piece_of(rate), chunk = chunk_of(rate);
 	uint64_t fill = fill_of(bucket, rate, now_ns, piece, ret_ns);
 	if (*ret_ns > 0 || (n_waiting > 0 && !is_in_line))
 		return 0;
@@ -248,7 +255,7 @@ size_t shaper_set_ask(const struct shaper_set *set, enum shaper_lane lane, struc
 	}
 	shaper_wait_end(wait, lane);
 	if (n == SIZE_MAX) /* no limit has a rate now */
-		return FREE_CHUNK;
+		return CHUNK_MAX;
 	shaper_set_charge(set, lane, n, now_us);
 	return n;
 }

@@ -163,3 +163,16 @@ Test(shaper, a_rate_is_set_while_somebody_waits)
 	cr_expect(n > 0 && n <= SHAPER_BURST_MIN);
 	shaper_set_release(&set);
 }
+
+/* What one was given he keeps when a rate is lowered or comes back: it must not be for long. */
+Test(shaper, nobody_is_given_much_at_a_time)
+{
+	static const uint64_t rates[] = { 0, 1, 50 * MIB, UINT64_C(1) << 36, UINT64_MAX };
+	for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+		struct shaper_set set = set_of(1, rates[i]);
+		struct shaper_wait wait = { .at = NULL };
+		size_t n = shaper_set_ask(&set, SHAPER_UP, &wait, START);
+		cr_expect(n > 0 && n <= 256 * 1024, "%zu", n);
+		shaper_set_release(&set);
+	}
+}

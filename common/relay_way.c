@@ -1,0 +1,157 @@
+#include "common/relay_way.h"
+
+#include "common/tcp.h"
+
+/* performance.md, conclusion 3: splicing pays from 32 KiB a read on and stops paying below 16 KiB.
+ */
+#define BULK_READ    (32 * 1024)
+#define BULK_STREAK  2
+#define SMALL_CHUNK  (16 * 1024)
+#define SMALL_STREAK 8
+#define TURN_BUDGET  (1024 * 1024) /* bytes one direction splices before others get a turn */
+
+void relay_way_read(struct relay_way *way)
+{
+	struct relay_way *w = way;
+	if (w->shape == NULL)
+		stream_read_start(w->from);
+	else if (!shape_way_may_read(w->shape))
+		stream_read_stop(w->from);
+	else if (w->is_splicing)
+		stream_read_start(w->from);
+	else
+		stream_read_limit(w->from, w->shape->left);
+}
+
+/* While it is blocked the end is still told, and DRAINED goes on. */
+static void begin_splicing(struct relay_way *w, bool is_blocked)
+{
+	w->is_splicing = true;
+	w->streak = 0;
+	tcp_pull_start(w->from);
+	if (w->shape != NULL && !is_blocked)
+		relay_way_read(w);
+}
+
+static void begin_copying(struct relay_way *w)
+{
+	w->is_splicing = false;
+	w->streak = 0;
+	tcp_pull_stop(w->from);
+	if (w->shape != NULL)
+		relay_way_read(w);
+}
+
+/* There is nothing to read now. */
+static void pause_splicing(struct relay_way *w, size_t last)
+{
+	if (tcp_has_urgent(w->from)) { /* splice() never passes an urgent byte: copy */
+		begin_copying(w);
+		tcp_pull_again(w->from);
+		return;
+	}
+	w->streak = last >= SMALL_CHUNK ? 0 : (uint8_t)(w->streak + 1);
+	if (w->streak >= SMALL_STREAK)
+		begin_copying(w);
+}
+
+/* There may be more. */
+static void yield(struct relay_way *w)
+{
+	w->streak = 0;
+	if (w->shape == NULL || w->shape->left > 0)
+		tcp_pull_again(w->from);
+	else
+		relay_way_read(w);
+}
+
+static enum splice_outcome run_pipe(
+	struct relay_way *w, struct pipe_pool *pipes, size_t *ret_last, int *ret_error)
+{
+	size_t moved, budget = TURN_BUDGET, n_before = pipe_held(w->pipe);
+	if (w->shape != NULL && w->shape->left < budget)
+		budget = (size_t)w->shape->left;
+	enum splice_outcome outcome =
+		splice_run(w->from, w->to, w->pipe, budget, &moved, ret_last, ret_error);
+	w->n_bytes += moved;
+	if (w->shape != NULL)
+		shape_way_has_read(w->shape, moved + pipe_held(w->pipe) - n_before);
+	if (outcome != SPLICE_BLOCKED) {
+		pipe_return(pipes, w->pipe);
+		w->pipe = NULL;
+	}
+	return outcome;
+}
+
+static enum relay_way_step splice(struct relay_way *w, struct pipe_pool *pipes, int *ret_error)
+{
+	size_t last;
+	if (w->pipe == NULL)
+		w->pipe = pipe_borrow(pipes);
+	if (w->pipe == NULL) { /* none to be had */
+		begin_copying(w);
+		return RELAY_WAY_ON;
+	}
+	switch (run_pipe(w, pipes, &last, ret_error)) {
+	case SPLICE_AGAIN:
+		pause_splicing(w, last);
+		return RELAY_WAY_ON;
+	case SPLICE_BLOCKED:
+		return RELAY_WAY_ON;
+	case SPLICE_MORE:
+		yield(w);
+		return RELAY_WAY_ON;
+	case SPLICE_EOF:
+		return RELAY_WAY_ENDED;
+	case SPLICE_FAILED_IN:
+		return RELAY_WAY_FAILED_FROM;
+	case SPLICE_FAILED_OUT:
+		return RELAY_WAY_FAILED_TO;
+	}
+	return RELAY_WAY_ON;
+}
+
+static void copy(struct relay_way *w, struct bytes data)
+{
+	w->n_bytes += data.len;
+	w->streak = data.len >= BULK_READ ? (uint8_t)(w->streak + 1) : 0;
+	if (w->shape != NULL)
+		shape_way_has_read(w->shape, data.len);
+	bool is_blocked = stream_write(w->to, data);
+	if (w->streak >= BULK_STREAK && tcp_is(w->from) && tcp_is(w->to) &&
+		!tcp_has_urgent(w->from)) {
+		begin_splicing(w, is_blocked);
+	} else if (is_blocked) {
+		stream_read_stop(w->from);
+	} else if (w->shape != NULL && w->shape->left == 0) {
+		relay_way_read(w);
+	}
+}
+
+enum relay_way_step relay_way_data(
+	struct relay_way *way, struct pipe_pool *pipes, struct bytes data, int *ret_error)
+{
+	if (!way->is_splicing)
+		copy(way, data);
+	else if (way->pipe == NULL && tcp_is_drained(way->to))
+		return splice(way, pipes, ret_error); /* else DRAINED of way->to goes on */
+	return RELAY_WAY_ON;
+}
+
+enum relay_way_step relay_way_drained(
+	struct relay_way *way, struct pipe_pool *pipes, int *ret_error)
+{
+	if (way->is_splicing)
+		return splice(way, pipes, ret_error);
+	relay_way_read(way);
+	return RELAY_WAY_ON;
+}
+
+void relay_way_stop(struct relay_way *way, struct pipe_pool *pipes)
+{
+	if (way->pipe != NULL)
+		pipe_return(pipes, way->pipe);
+	way->pipe = NULL;
+	if (way->shape != NULL)
+		shape_way_end(way->shape);
+}
