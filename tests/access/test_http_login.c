@@ -115,8 +115,8 @@ Test(http_login, who_was_asked_may_answer_on_the_same_connection)
 	http = new_http(true);
 	cr_assert_eq(feed(http, "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"), GREETING_MORE);
 	(void)http_greeting_output(http);
-	cr_assert_eq(feed(http, CONNECT "Proxy-Authorization: Basic YTpi\r\n\r\n"),
-		GREETING_PASSWORD);
+	cr_assert_eq(
+		feed(http, CONNECT "Proxy-Authorization: Basic YTpi\r\n\r\n"), GREETING_PASSWORD);
 	cr_assert_eq(http_greeting_verdict(http, true), GREETING_READY);
 	cr_expect_null(http_greeting_request(http)->http, "a tunnel, not a request");
 	http_greeting_free(http);
