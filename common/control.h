@@ -7,6 +7,8 @@
 #include "common/admin.h"
 #include "common/reload.h"
 
+#include <stdio.h>
+
 /* Where operators ask. */
 struct control_options {
 	char *path;    /* of the socket file; NULL: nowhere. Owned */
