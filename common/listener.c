@@ -45,7 +45,7 @@ static bool accept_one(struct listener *l)
 		l->fn(stream, &peer, l->owner); /* may close @l */
 		return true;
 	}
-	if (fd < 0 && errno == EAGAIN)
+	if (fd < 0 && (errno == EAGAIN || errno == EINVAL)) /* INVAL: it was shut down (place.h) */
 		return false;
 	if (fd >= 0 || errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 		loop_timer_start(l->loop, &l->pause, PAUSE_MS, resume);

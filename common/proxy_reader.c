@@ -117,6 +117,8 @@ void proxy_reader_take(
 {
 	struct waiting *w = reader->n_waiting < PROXY_READER_MAX ? calloc(1, sizeof *w) : NULL;
 	if (w == NULL) {
+		LOG_LIMITED(
+			LOG_LEVEL_WARNING, "refused: too many connections wait for a PROXY header");
 		stream_drop(stream);
 		return;
 	}

@@ -72,6 +72,8 @@ static int take(size_t n, struct systemd_sockets **ret)
 	for (; s->n < n; s->n++) {
 		struct passed *p = &s->sockets[s->n];
 		p->fd = FIRST_FD + (int)s->n;
+		if (fcntl(p->fd, F_GETFD) < 0)
+			p->fd = -1; /* not there: the number will be something else's */
 		p->type = type_of(p->fd);
 		p->name = next_name(&rest);
 		if (p->name == NULL) {
@@ -101,7 +103,8 @@ void systemd_free(struct systemd_sockets *sockets)
 	if (sockets == NULL)
 		return;
 	for (size_t i = 0; i < sockets->n; i++) {
-		close(sockets->sockets[i].fd);
+		if (sockets->sockets[i].fd >= 0)
+			close(sockets->sockets[i].fd);
 		free(sockets->sockets[i].name);
 	}
 	free(sockets);

@@ -26,7 +26,8 @@ void hop_site_release(struct hop_site *site)
 
 static bool is_place_equal(const struct hop_listener *a, const struct hop_listener *b)
 {
-	return a->takes_udp == b->takes_udp && addr_is_equal(&a->addr, &b->addr);
+	return (a->takes_udp == b->takes_udp || !addr_is_port(&a->addr)) &&
+	       addr_is_equal(&a->addr, &b->addr);
 }
 
 static bool has_site(const struct hop_generation *g, size_t n, const struct hop_site *site)
