@@ -1,11 +1,14 @@
 #include "access/cli_explain.h"
 
 #include "access/explain_format.h"
+#include "common/admin_query.h"
 #include "config/address.h"
+#include "config/admin_client.h"
 #include "config/daemon.h"
 #include "config/read_access.h"
 #include "config/suggest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +16,8 @@
 
 static const struct cli_option options[] = {
 	{ "config", 'c', "FILE", "Which", "JSON configuration; - reads stdin", NULL },
+	{ "running", 0, NULL, NULL, "ask the access that runs", NULL },
+	{ "admin-socket", 0, "PATH", NULL, "where it listens for operators", NULL },
 	{ "listener", 0, "NAME", "Assume", "it came in here", "the first" },
 	{ "from", 0, "ADDR", NULL, "its source", NULL },
 	{ "user", 0, "NAME", NULL, "who was let in", NULL },
@@ -22,16 +27,16 @@ static const struct cli_option options[] = {
 static const struct cli cli = {
 	.program = "access explain",
 	.head = "Usage: access explain [options] HOST:PORT\n"
-		"Say which rule of a configuration a target meets, and why not those before it.\n"
-		"Nothing is looked up, and nothing is connected.\n",
+		"Say which rule of a configuration a target meets, and why not those before it;\n"
+		"with --running also which hops it would get now. Nothing is connected.\n",
 	.foot = "See also: access check, man access.json",
 	.options = options,
 	.n_options = COUNT(options),
 };
 
 struct flags {
-	const char *config, *listener, *from, *user, *protocol, *target;
-	bool is_json;
+	const char *config, *admin_socket, *listener, *from, *user, *protocol, *target;
+	bool is_json, is_running;
 };
 
 /* What the flags say, beside the file. */
@@ -44,12 +49,14 @@ struct question {
 static bool on_option(size_t i, const char *argument, void *owner)
 {
 	struct flags *flags = owner;
-	const char **const texts[] = { &flags->config, &flags->listener, &flags->from, &flags->user,
-		&flags->protocol };
-	if (i < COUNT(texts))
+	const char **const texts[] = { &flags->config, NULL, &flags->admin_socket, &flags->listener,
+		&flags->from, &flags->user, &flags->protocol, NULL };
+	if (texts[i] != NULL)
 		*texts[i] = argument;
-	else
+	else if (strcmp(options[i].name, "json") == 0)
 		flags->is_json = true;
+	else
+		flags->is_running = true;
 	return true;
 }
 
@@ -116,13 +123,6 @@ static const struct access_listener *find_listener(const struct access_options *
 	return NULL;
 }
 
-static enum route_protocol protocol_of(const struct access_listener *l)
-{
-	if (l->protocols != 0)
-		return (l->protocols & GREETING_SOCKS) != 0 ? ROUTE_SOCKS : ROUTE_HTTP;
-	return (l->transports & ACCESS_TCP) != 0 ? ROUTE_TCP : ROUTE_UDP;
-}
-
 static enum cli_exit explain(const struct flags *flags, const struct question *question,
 	const struct access_options *o, const char *path)
 {
@@ -134,7 +134,8 @@ static enum cli_exit explain(const struct flags *flags, const struct question *q
 		.source = flags->from != NULL ? &question->source : NULL,
 		.user = flags->user,
 		.listener = listener->name,
-		.protocol = question->protocol != 0 ? question->protocol : protocol_of(listener),
+		.protocol = question->protocol != 0 ? question->protocol
+						    : access_explain_protocol(listener),
 	};
 	struct access_explain e = {
 		.options = o,
@@ -166,6 +167,88 @@ static enum cli_exit explain_file(
 	return result;
 }
 
+static enum cli_exit explain_found(const struct flags *flags, const struct question *question)
+{
+	if (!daemon_start("access"))
+		return CLI_FAILED;
+	char *path = daemon_find_config(flags->config, "access.json");
+	if (path == NULL) {
+		cli_wrong(&cli, "no configuration file found; name one: --config FILE");
+		return CLI_USAGE;
+	}
+	enum cli_exit result = explain_file(flags, question, path);
+	free(path);
+	return result;
+}
+
+/* ---- What runs ---- */
+
+/* Heap; NULL: no memory. */
+static char *make_request(const struct flags *flags)
+{
+	const struct {
+		const char *name, *value;
+	} values[] = { { "from", flags->from }, { "user", flags->user },
+		{ "listener", flags->listener }, { "protocol", flags->protocol },
+		{ "format", flags->is_json ? "json" : "text" } };
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (to == NULL)
+		return NULL;
+	fputs("GET /v1/explain", to);
+	admin_put_query(to, '?', "target", flags->target);
+	for (size_t i = 0; i < COUNT(values); i++) {
+		if (values[i].value != NULL)
+			admin_put_query(to, '&', values[i].name, values[i].value);
+	}
+	fputs(" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", to);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* What is wrong with the question is 400 or, of a listener, 404. */
+static enum cli_exit tell(const struct flags *flags, const struct admin_reply *reply)
+{
+	const struct json *error = json_member(reply->root, "error");
+	if (reply->status == 200) {
+		fputs(flags->is_json ? reply->body : admin_reply_text(reply->root, "text"), stdout);
+		return CLI_OK;
+	}
+	const char *what = admin_reply_text(error, "message");
+	const char *slug = admin_reply_text(error, "slug");
+	if (strcmp(slug, "listener") == 0)
+		cli_wrong(&cli, "no listener named \"%.60s\"", flags->listener);
+	else if (reply->status == 400)
+		cli_wrong(&cli, "%s: %s", slug, what);
+	else
+		fprintf(stderr, "access: not explained: %s\n", *what != '\0' ? what : slug);
+	return reply->status == 400 || strcmp(slug, "listener") == 0 ? CLI_USAGE : CLI_FAILED;
+}
+
+static enum cli_exit explain_running(const struct flags *flags)
+{
+	enum cli_exit result = CLI_FAILED;
+	struct admin_reply reply;
+	if (flags->config != NULL) {
+		cli_wrong(&cli, "--running and --config exclude each other");
+		return CLI_USAGE;
+	}
+	char *path = daemon_admin_find(&cli, "access", flags->admin_socket);
+	if (path == NULL)
+		return CLI_USAGE;
+	char *request = make_request(flags);
+	if (request != NULL && admin_client_ask("access", path, request, &reply)) {
+		result = tell(flags, &reply);
+		admin_reply_deinit(&reply);
+	}
+	free(request);
+	free(path);
+	return result;
+}
+
 static enum cli_exit run(int argc, char **argv)
 {
 	struct flags flags = { 0 };
@@ -181,16 +264,11 @@ static enum cli_exit run(int argc, char **argv)
 	flags.target = argv[argc - 1];
 	if (!parse(&flags, &question))
 		return CLI_USAGE;
-	if (!daemon_start("access"))
-		return CLI_FAILED;
-	char *path = daemon_find_config(flags.config, "access.json");
-	if (path == NULL) {
-		cli_wrong(&cli, "no configuration file found; name one: --config FILE");
+	if (flags.admin_socket != NULL && !flags.is_running) {
+		cli_wrong(&cli, "--admin-socket needs --running");
 		return CLI_USAGE;
 	}
-	enum cli_exit result = explain_file(&flags, &question, path);
-	free(path);
-	return result;
+	return flags.is_running ? explain_running(&flags) : explain_found(&flags, &question);
 }
 
 const struct cli_command cli_explain_row = {

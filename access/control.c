@@ -1,6 +1,8 @@
 #include "access/control.h"
 
 #include "access/explain_format.h"
+#include "common/admin_query.h"
+#include "common/json_text.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -37,11 +39,11 @@ static void put_listeners(FILE *to, const struct access_control *control)
 		if (addr_is_port(&at))
 			at.port = access_doors_port(control->doors, g->sites[i]);
 		fputs(i > 0 ? ",{\"name\":" : "{\"name\":", to);
-		admin_put_text(to, l->name);
+		json_text_put(to, l->name);
 		fputs(",\"addr\":", to);
-		admin_put_text(to, addr_print(&at, text));
+		json_text_put(to, addr_print(&at, text));
 		fputs(",\"use\":", to);
-		admin_put_text(to, l->use->name);
+		json_text_put(to, l->use->name);
 		fprintf(to, ",\"connections\":%" PRIu32 "}",
 			atomic_load(&g->limits[i]->connections.n));
 	}
@@ -53,22 +55,40 @@ struct listing {
 	size_t n;
 };
 
+static void put_pool(const struct chain_upstream_pool *pool, void *owner)
+{
+	struct listing *listing = owner;
+	const struct chain_pool_counters *n = &pool->counters;
+	FILE *to = listing->to;
+	fputs(listing->n++ > 0 ? ",{\"member\":" : "{\"member\":", to);
+	json_text_put(to, pool->member);
+	fprintf(to, ",\"hops\":%zu,\"addr\":", pool->n_hops);
+	json_text_put(to, pool->address);
+	fprintf(to,
+		",\"idle\":%" PRIu32 ",\"building\":%" PRIu32 ",\"lent\":%" PRIu64
+		",\"missed\":%" PRIu64 ",\"built\":%" PRIu64 ",\"failed\":%" PRIu64
+		",\"dead\":{\"peer\":%" PRIu64 ",\"age\":%" PRIu64 ",\"silent\":%" PRIu64
+		",\"lent\":%" PRIu64 "}}",
+		n->n_idle, n->n_building, n->n_lent, n->n_missed, n->n_built, n->n_failed,
+		n->n_dead_peer, n->n_dead_age, n->n_dead_silent, n->n_dead_lent);
+}
+
 static void put_candidate(const struct chain_candidate *c, void *owner)
 {
 	struct listing *listing = owner;
 	FILE *to = listing->to;
 	fputs(listing->n++ > 0 ? ",{\"member\":" : "{\"member\":", to);
-	admin_put_text(to, c->member);
+	json_text_put(to, c->member);
 	fprintf(to, ",\"position\":%u,\"name\":", c->position);
-	admin_put_text(to, c->name);
+	json_text_put(to, c->name);
 	fputs(",\"addr\":", to);
-	admin_put_text(to, c->address);
+	json_text_put(to, c->address);
 	fprintf(to,
 		",\"weight\":%" PRIu32 ",\"rtt_us\":%" PRIu32 ",\"ok\":%" PRIu64
 		",\"failed\":%" PRIu64 ",\"aside\":%s,\"chosen\":%s,\"why\":",
 		c->weight, c->state.rtt_us, c->state.n_ok, c->state.n_failed,
 		c->state.is_aside ? "true" : "false", c->is_chosen ? "true" : "false");
-	admin_put_text(to, c->why);
+	json_text_put(to, c->why);
 	fputs("}", to);
 }
 
@@ -78,12 +98,14 @@ static void put_upstreams(FILE *to, const struct access_control *control)
 	static const struct chain_who nobody = { 0 };
 	fputs(",\"upstreams\":[", to);
 	for (size_t i = 0; i < g->options.n_upstreams; i++) {
-		struct listing listing = { .to = to };
+		struct chain_upstream *upstream = access_plan_upstream(*control->plan, i);
+		struct listing listing = { .to = to }, pools = { .to = to };
 		fputs(i > 0 ? ",{\"name\":" : "{\"name\":", to);
-		admin_put_text(to, g->options.upstreams[i]->name);
+		json_text_put(to, g->options.upstreams[i]->name);
 		fputs(",\"candidates\":[", to);
-		chain_upstream_explain(
-			access_plan_upstream(*control->plan, i), &nobody, put_candidate, &listing);
+		chain_upstream_explain(upstream, &nobody, put_candidate, &listing);
+		fputs("],\"pools\":[", to);
+		chain_upstream_pools(upstream, put_pool, &pools);
 		fputs("]}", to);
 	}
 	fputs("]}", to);
@@ -110,7 +132,8 @@ static void on_status(
 
 /* ---- Explain ---- */
 
-#define CANDIDATES_MAX 1024 /* shown */
+#define CANDIDATES_MAX     1024 /* shown */
+#define QUESTION_VALUE_MAX 300  /* a name of 255 bytes and a port */
 
 struct found {
 	struct chain_candidate *list;
@@ -134,54 +157,126 @@ static const struct access_listener *find_listener(const struct access_options *
 	return NULL;
 }
 
-static char *explain(const struct access_control *control, const struct access_listener *listener,
-	const struct route_query *query, const union addr_sock *source)
+/* What is asked; query points in here. */
+struct question {
+	char target[QUESTION_VALUE_MAX], from[QUESTION_VALUE_MAX], user[QUESTION_VALUE_MAX],
+		listener[QUESTION_VALUE_MAX], protocol[QUESTION_VALUE_MAX],
+		format[QUESTION_VALUE_MAX];
+	struct addr to;
+	union addr_sock source;
+	const struct access_listener *at;
+	struct route_query query;
+	bool is_text;
+};
+
+static char *print(const struct access_explain *explain, bool is_text)
+{
+	char *text = NULL, *json = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (to == NULL)
+		return NULL;
+	if (!is_text) {
+		access_explain_json(explain, to);
+		return fclose(to) == 0 ? text : NULL;
+	}
+	access_explain_text(explain, to);
+	if (fclose(to) == 0 && (to = open_memstream(&json, &size)) != NULL) {
+		fputs("{\"text\":", to);
+		json_text_put(to, text);
+		fputs("}", to);
+		(void)fclose(to);
+	}
+	free(text);
+	return json;
+}
+
+static char *explain(const struct access_control *control, const struct question *q)
 {
 	const struct access_options *o = &access_plan_generation(*control->plan)->options;
-	struct access_explain explain = { .options = o, .listener = listener, .query = query };
+	struct access_explain explain = { .options = o, .listener = q->at, .query = &q->query };
 	struct found found = { .list = calloc(CANDIDATES_MAX, sizeof *found.list) };
-	struct chain_who who = { .target = query->target, .source = source };
-	char *text = NULL;
-	size_t size;
+	struct chain_who who = { .target = &q->to, .source = q->query.source };
+	if (found.list == NULL)
+		return NULL;
 	const struct chain_upstream_spec *use = access_explain_use(&explain);
-	for (size_t i = 0; found.list != NULL && i < o->n_upstreams; i++) {
+	for (size_t i = 0; i < o->n_upstreams; i++) {
 		if (o->upstreams[i] == use)
 			chain_upstream_explain(access_plan_upstream(*control->plan, i), &who,
 				keep_candidate, &found);
 	}
 	explain.candidates = found.list;
 	explain.n_candidates = found.n;
-	FILE *to = open_memstream(&text, &size);
-	if (to != NULL) {
-		access_explain_json(&explain, to);
-		(void)fclose(to);
-	}
+	char *text = print(&explain, q->is_text);
 	free(found.list);
 	return text;
 }
 
-static bool read_protocol(const char *query, enum route_protocol *ret)
+static bool read_protocol(struct question *q)
 {
-	char text[16];
-	*ret = ROUTE_TCP;
-	if (!admin_query(query, "protocol", text, sizeof text))
+	q->query.protocol = access_explain_protocol(q->at);
+	if (*q->protocol == '\0')
 		return true;
 	for (unsigned bit = ROUTE_TCP; bit <= ROUTE_HTTP; bit <<= 1) {
-		if (strcmp(text, route_protocol_name((enum route_protocol)bit)) == 0) {
-			*ret = (enum route_protocol)bit;
+		if (strcmp(q->protocol, route_protocol_name((enum route_protocol)bit)) == 0) {
+			q->query.protocol = (enum route_protocol)bit;
 			return true;
 		}
 	}
 	return false;
 }
 
-static bool read_source(const char *text, union addr_sock *ret)
+static bool read_source(struct question *q)
 {
-	*ret = (union addr_sock){ .any.sa_family = AF_INET };
-	if (inet_pton(AF_INET, text, &ret->ip4.sin_addr) == 1)
+	if (*q->from == '\0')
 		return true;
-	*ret = (union addr_sock){ .any.sa_family = AF_INET6 };
-	return inet_pton(AF_INET6, text, &ret->ip6.sin6_addr) == 1;
+	q->query.source = &q->source;
+	q->source = (union addr_sock){ .any.sa_family = AF_INET };
+	if (inet_pton(AF_INET, q->from, &q->source.ip4.sin_addr) == 1)
+		return true;
+	q->source = (union addr_sock){ .any.sa_family = AF_INET6 };
+	return inet_pton(AF_INET6, q->from, &q->source.ip6.sin6_addr) == 1;
+}
+
+/* Return: false after an answer that says what is wrong. */
+static bool read_values(struct question *q, const char *query, struct admin_exchange *exchange)
+{
+	const struct {
+		const char *name;
+		char *to;
+	} values[] = { { "target", q->target }, { "from", q->from }, { "user", q->user },
+		{ "listener", q->listener }, { "protocol", q->protocol }, { "format", q->format } };
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		if (admin_query(query, values[i].name, values[i].to, QUESTION_VALUE_MAX) !=
+			ADMIN_VALUE_BAD)
+			continue;
+		admin_refuse(exchange, 400, values[i].name,
+			"a value is too long, or not encoded as %XX with two digits");
+		return false;
+	}
+	return true;
+}
+
+static bool read_question(struct question *q, const struct access_options *o, const char *query,
+	struct admin_exchange *exchange)
+{
+	if (!read_values(q, query, exchange))
+		return false;
+	q->is_text = strcmp(q->format, "text") == 0;
+	q->at = find_listener(o, *q->listener != '\0' ? q->listener : NULL);
+	if (addr_parse_dial(q->target, &q->to) != ADDR_OK)
+		admin_refuse(exchange, 400, "target", "target=HOST:PORT is needed");
+	else if (q->at == NULL)
+		admin_refuse(exchange, 404, "listener", "there is no listener of that name");
+	else if (!read_protocol(q))
+		admin_refuse(exchange, 400, "protocol", "expected tcp, udp, socks or http");
+	else if (!read_source(q))
+		admin_refuse(exchange, 400, "from", "expected an IP address");
+	else if (!q->is_text && *q->format != '\0' && strcmp(q->format, "json") != 0)
+		admin_refuse(exchange, 400, "format", "expected text or json");
+	else
+		return true;
+	return false;
 }
 
 static void on_explain(
@@ -189,36 +284,13 @@ static void on_explain(
 {
 	struct access_control *control = owner;
 	const struct access_options *o = &access_plan_generation(*control->plan)->options;
-	char target[ADDR_TEXT_MAX], from[ADDR_TEXT_MAX], user[256], name[128];
-	struct addr to;
-	union addr_sock source;
-	bool has_name = admin_query(request->query, "listener", name, sizeof name);
-	bool has_from = admin_query(request->query, "from", from, sizeof from);
-	const struct access_listener *listener = find_listener(o, has_name ? name : NULL);
-	struct route_query query = { .target = &to,
-		.listener = listener != NULL ? listener->name : NULL };
-	if (!admin_query(request->query, "target", target, sizeof target) ||
-		addr_parse_dial(target, &to) != ADDR_OK) {
-		admin_refuse(exchange, 400, "target", "target=HOST:PORT is needed");
+	struct question q = { 0 };
+	if (!read_question(&q, o, request->query, exchange))
 		return;
-	}
-	if (listener == NULL) {
-		admin_refuse(exchange, 404, "listener", "there is no listener of that name");
-		return;
-	}
-	if (!read_protocol(request->query, &query.protocol)) {
-		admin_refuse(exchange, 400, "protocol", "expected tcp, udp, socks or http");
-		return;
-	}
-	if (has_from && !read_source(from, &source)) {
-		admin_refuse(exchange, 400, "from", "expected an IP address");
-		return;
-	}
-	if (has_from)
-		query.source = &source;
-	if (admin_query(request->query, "user", user, sizeof user))
-		query.user = user;
-	admin_answer(exchange, 200, explain(control, listener, &query, query.source));
+	q.query.target = &q.to;
+	q.query.listener = q.at->name;
+	q.query.user = *q.user != '\0' ? q.user : NULL;
+	admin_answer(exchange, 200, explain(control, &q));
 }
 
 int access_control_new(struct access_worker *worker, struct access_plan *const *plan,

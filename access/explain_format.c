@@ -1,7 +1,7 @@
 #include "access/explain_format.h"
 
 #include "chain/select.h"
-#include "common/admin.h"
+#include "common/json_text.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -12,6 +12,13 @@
 static const struct route_rule *rule_of(const struct access_explain *e)
 {
 	return route_find(e->options->rules, e->options->n_rules, e->query);
+}
+
+enum route_protocol access_explain_protocol(const struct access_listener *l)
+{
+	if (l->protocols != 0)
+		return (l->protocols & GREETING_SOCKS) != 0 ? ROUTE_SOCKS : ROUTE_HTTP;
+	return (l->transports & ACCESS_TCP) != 0 ? ROUTE_TCP : ROUTE_UDP;
 }
 
 const struct chain_upstream_spec *access_explain_use(const struct access_explain *e)
@@ -179,7 +186,7 @@ void access_explain_text(const struct access_explain *e, FILE *to)
 static void json_member(const char *name, const char *text, FILE *to)
 {
 	fprintf(to, ",\"%s\":", name);
-	admin_put_text(to, text);
+	json_text_put(to, text);
 }
 
 static void json_rule(const struct access_explain *e, const struct route_rule *rule, FILE *to)
@@ -197,7 +204,7 @@ static void json_query(const struct access_explain *e, FILE *to)
 	char text[ADDR_TEXT_MAX], from[INET6_ADDRSTRLEN];
 	const struct route_query *q = e->query;
 	fputs("{\"target\":", to);
-	admin_put_text(to, addr_print(q->target, text));
+	json_text_put(to, addr_print(q->target, text));
 	json_member("from", q->source != NULL ? print_source(q->source, from) : NULL, to);
 	json_member("user", q->user != NULL && *q->user != '\0' ? q->user : NULL, to);
 	json_member("listener", q->listener, to);
@@ -230,7 +237,7 @@ static void json_hops(const struct chain_spec *chain, FILE *to)
 		fputs(i > 0 ? ",[" : "[", to);
 		for (size_t j = 0; j < n; j++) {
 			fputs(j > 0 ? "," : "", to);
-			admin_put_text(to, chain_hop_print(&hops[j], text));
+			json_text_put(to, chain_hop_print(&hops[j], text));
 		}
 		fputc(']', to);
 	}
@@ -243,7 +250,7 @@ static void json_chains(const struct chain_upstream_spec *use, FILE *to)
 	for (size_t i = 0; use != NULL && i < use->n_members; i++) {
 		const struct chain_member *m = &use->members[i];
 		fputs(i > 0 ? ",{\"name\":" : "{\"name\":", to);
-		admin_put_text(to, m->chain->name != NULL ? m->chain->name : use->name);
+		json_text_put(to, m->chain->name != NULL ? m->chain->name : use->name);
 		fprintf(to, ",\"weight\":%" PRIu32, m->weight > 0 ? m->weight : 1);
 		json_hops(m->chain, to);
 		fputc('}', to);
@@ -257,7 +264,7 @@ static void json_candidates(const struct access_explain *e, FILE *to)
 	for (size_t i = 0; i < e->n_candidates; i++) {
 		const struct chain_candidate *c = &e->candidates[i];
 		fputs(i > 0 ? ",{\"chain\":" : "{\"chain\":", to);
-		admin_put_text(to, c->member);
+		json_text_put(to, c->member);
 		fprintf(to, ",\"position\":%u", c->position);
 		json_member("name", *c->name != '\0' ? c->name : NULL, to);
 		json_member("address", *c->address != '\0' ? c->address : NULL, to);

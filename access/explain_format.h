@@ -23,6 +23,8 @@ struct access_explain {
 	const struct chain_candidate *candidates;
 	size_t n_candidates;
 };
+/** access_explain_protocol() - what a client of @listener speaks, if nobody says. */
+enum route_protocol access_explain_protocol(const struct access_listener *listener);
 /** access_explain_use() - where it goes; NULL: it is blocked. */
 const struct chain_upstream_spec *access_explain_use(const struct access_explain *explain);
 void access_explain_text(const struct access_explain *explain, FILE *to);

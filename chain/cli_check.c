@@ -1,7 +1,7 @@
 #include "chain/cli_commands.h"
 #include "chain/cli_prefix.h"
 #include "chain/hopchain.h"
-#include "config/json_text.h"
+#include "common/json_text.h"
 #include "config/report.h"
 
 #include <limits.h>

@@ -1,6 +1,6 @@
 #include "chain/cli_fit.h"
 
-#include "config/utf8.h"
+#include "common/utf8.h"
 
 #include <langinfo.h>
 #include <locale.h>

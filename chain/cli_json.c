@@ -1,6 +1,6 @@
 #include "chain/cli_json.h"
 
-#include "config/json_text.h"
+#include "common/json_text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -9,8 +9,7 @@
 #include "chain/client.h"
 #include "chain/error.h"
 #include "chain/health.h"
-
-struct chain_pools;
+#include "chain/pool.h"
 
 /* One of the chains of an upstream. */
 struct chain_member {
@@ -115,5 +114,18 @@ typedef void chain_candidate_fn(const struct chain_candidate *candidate, void *o
 /** chain_upstream_explain() - calls @fn for each candidate; changes nothing. */
 void chain_upstream_explain(struct chain_upstream *upstream, const struct chain_who *who,
 	chain_candidate_fn *fn, void *owner);
+
+/* The same: what is kept warm for one of its ways. */
+struct chain_upstream_pool {
+	const char *member; /* name of the chain */
+	size_t n_hops;	    /* steered as far as this hop */
+	char address[ADDR_TEXT_MAX];
+	struct chain_pool_counters counters;
+};
+typedef void chain_upstream_pool_fn(const struct chain_upstream_pool *pool, void *owner);
+/** chain_upstream_pools() - calls @fn for each pool of each way; ways that begin with the same hops
+ * tell the same pool. */
+void chain_upstream_pools(
+	const struct chain_upstream *upstream, chain_upstream_pool_fn *fn, void *owner);
 
 #endif

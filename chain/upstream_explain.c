@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 /* Where in an upstream, and what is said of it. */
 struct place {
@@ -110,5 +111,25 @@ void chain_upstream_explain(struct chain_upstream *upstream, const struct chain_
 		at.is_on_way = i == chosen;
 		for (size_t k = 0; k < at.member->chain->n_hops; k++)
 			explain_position(&at, k, who, fn, owner);
+	}
+}
+
+void chain_upstream_pools(
+	const struct chain_upstream *upstream, chain_upstream_pool_fn *fn, void *owner)
+{
+	const struct chain_way *way;
+	DL_FOREACH (upstream->ways, way) {
+		const struct chain_spec *spec = way->spec;
+		for (size_t k = 0; k < spec->n_hops; k++) {
+			struct chain_upstream_pool pool = {
+				.member = text_of(way->member->chain->name),
+				.n_hops = k + 1,
+			};
+			if (spec->hops[k].n_warm == 0 || spec->hops[k].step != CHAIN_STEP_HOP)
+				continue;
+			addr_print(&spec->hops[k].addr, pool.address);
+			pool.counters = chain_pools_counters(way->client, k + 1);
+			fn(&pool, owner);
+		}
 	}
 }

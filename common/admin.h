@@ -2,19 +2,16 @@
 #define COMMON_ADMIN_H
 /*
  * Does: answers operators on a unix socket: HTTP/1.1, one request a connection, JSON. Knows:
- * llhttp, streams. Never knows: what is asked for.
+ * streams. Never knows: what is asked for.
  *
  * Who may open the socket may do all of it. Nothing is changed by GET. POST needs Content-Type:
  * application/json and no Origin, so that no page in a browser can send one through a forwarded
  * socket. Errors are {"error": {"slug", "message"}}.
  */
+#include "common/admin_request.h"
 #include "common/loop.h"
-#include "common/wire.h"
-
-#include <stdio.h>
 
 #define ADMIN_CLIENTS_MAX 16
-#define ADMIN_REQUEST_MAX 8192 /* bytes, with its head */
 #define ADMIN_TIMEOUT_MS  5000 /* for the request, and for taking the answer */
 #define ADMIN_MODE        0600
 
@@ -46,13 +43,5 @@ void admin_answer(struct admin_exchange *exchange, unsigned status, char *json);
 /** admin_refuse() - an answer that is an error. */
 void admin_refuse(
 	struct admin_exchange *exchange, unsigned status, const char *slug, const char *message);
-
-/** admin_query() - the value of @name in @query, with %XX and "+" decoded. Return: false if it is
- * not there, does not fit, or is no ASCII text. */
-NODISCARD bool admin_query(const char *query, const char *name, char *to, size_t size);
-/** admin_put_text() - @text as a JSON string; bytes that are not ASCII pass as they are. NULL:
- * null.
- */
-void admin_put_text(FILE *to, const char *text);
 
 #endif

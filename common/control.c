@@ -1,5 +1,7 @@
 #include "common/control.h"
 
+#include "common/json_text.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +49,7 @@ static void put_lines(FILE *to, const char *lines)
 		size_t len = strcspn(lines, "\n");
 		char *line = strndup(lines, len);
 		fputs(comma, to);
-		admin_put_text(to, line);
+		json_text_put(to, line);
 		free(line);
 		comma = ",";
 		lines += len + (lines[len] == '\n');
@@ -59,14 +61,14 @@ static void put_report(FILE *to, const struct reload_report *report)
 {
 	if (report->is_done) {
 		fputs("{\"reloaded\":true,\"summary\":", to);
-		admin_put_text(to, report->summary);
+		json_text_put(to, report->summary);
 		fputs(",\"warnings\":", to);
 		put_lines(to, report->warnings);
 	} else {
 		fputs("{\"error\":{\"slug\":\"configuration\",\"message\":"
 		      "\"nothing was changed\"},\"text\":",
 			to);
-		admin_put_text(to, report->text);
+		json_text_put(to, report->text);
 		fprintf(to, ",\"findings\":[%s]", report->findings != NULL ? report->findings : "");
 	}
 	fprintf(to, ",\"took_ms\":%.1f}", report->took_us / 1000.0);

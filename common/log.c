@@ -1,5 +1,7 @@
 #include "common/log.h"
 
+#include "common/utf8.h"
+
 #include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -80,27 +82,10 @@ static uint64_t clock_ms(clockid_t id)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* The length of the valid UTF-8 sequence at @p (RFC 3629), 0 if there is none. */
-static size_t utf8_len(const char *text, size_t n)
-{
-	const uint8_t *p = (const uint8_t *)text;
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (len > n || p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-		(p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-/* The same for what a terminal shows and does not obey. */
+/* The length of a character (RFC 3629) that a terminal shows and does not obey; or 0. */
 static size_t printable_len(const char *p, size_t n)
 {
-	size_t len = utf8_len(p, n);
+	size_t len = utf8_length((const unsigned char *)p, n);
 	uint8_t first = (uint8_t)p[0];
 	if (len == 1)
 		return first >= 0x20 && first != 0x7f;
@@ -171,7 +156,7 @@ static void put_printable(struct out *out, const char *from, size_t len)
 static void put_json_bytes(struct out *out, const char *from, size_t len)
 {
 	while (len > 0) {
-		size_t n = utf8_len(from, len);
+		size_t n = utf8_length((const unsigned char *)from, len);
 		if (n == 0)
 			put_text(out, "\xef\xbf\xbd"); /* U+FFFD */
 		else if (*from == '"' || *from == '\\')

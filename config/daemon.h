@@ -41,6 +41,9 @@ NODISCARD bool daemon_start_log(const char *program, const struct log_options *l
  * $XDG_RUNTIME_DIR/hopchain, else /run/hopchain if it is there. Return: false after a message. */
 NODISCARD bool daemon_admin(const struct daemon_flags *flags, const struct cli *cli,
 	const char *program, struct control_options *control);
+/** daemon_admin_find() - where the @program that runs is asked; heap. Return: NULL after a message.
+ */
+NODISCARD char *daemon_admin_find(const struct cli *cli, const char *program, const char *named);
 /** daemon_reload_command() - the command "reload" of @program: asks the one that runs. */
 enum cli_exit daemon_reload_command(
 	const struct cli *cli, const char *program, int argc, char **argv);

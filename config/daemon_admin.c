@@ -1,17 +1,12 @@
 #include "config/daemon.h"
 
-#include "config/json.h"
-#include "config/scan.h"
+#include "config/admin_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define ANSWER_MAX (4u << 20)
 
 /* Where the socket is if nobody says; heap, or NULL. @makes: the user's own folder is made. */
 static char *default_path(const char *program, bool makes)
@@ -60,49 +55,6 @@ static bool on_option(size_t i, const char *argument, void *owner)
 	return true;
 }
 
-static int ask(const char *path, const char *request)
-{
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	int fd = strlen(path) < sizeof to.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
-						   : -1;
-	if (fd < 0)
-		return -1;
-	strcpy(to.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 &&
-		send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request))
-		return fd;
-	(void)close(fd);
-	return -1;
-}
-
-/* All that comes, with an end; heap. */
-static char *take_answer(int fd, size_t *ret_len)
-{
-	char *text = NULL;
-	size_t len = 0;
-	for (;;) {
-		char *longer = len < ANSWER_MAX ? realloc(text, len + 65536) : NULL;
-		if (longer == NULL)
-			break;
-		text = longer;
-		ssize_t n = recv(fd, text + len, 65535, 0);
-		if (n <= 0) {
-			text[len] = '\0';
-			*ret_len = len;
-			return text;
-		}
-		len += (size_t)n;
-	}
-	free(text);
-	return NULL;
-}
-
-static const char *text_of(const struct json *object, const char *name)
-{
-	const struct json *value = json_member(object, name);
-	return value != NULL && json_type(value) == JSON_STRING ? json_string(value) : "";
-}
-
 static void print_warnings(const char *program, const struct json *root)
 {
 	const struct json *list = json_member(root, "warnings");
@@ -119,24 +71,18 @@ static enum cli_exit tell(const char *program, const struct json *root)
 	const struct json *error = json_member(root, "error");
 	if (json_member(root, "reloaded") != NULL) {
 		print_warnings(program, root);
-		printf("%s: reloaded: %s\n", program, text_of(root, "summary"));
+		printf("%s: reloaded: %s\n", program, admin_reply_text(root, "summary"));
 		return CLI_OK;
 	}
-	const char *text = text_of(root, "text");
+	const char *text = admin_reply_text(root, "text");
 	if (*text != '\0') {
 		size_t len = strlen(text);
 		fprintf(stderr, "%s%s", text, text[len - 1] == '\n' ? "" : "\n");
 	}
 	fprintf(stderr, "%s: not reloaded: %s\n", program,
-		error != NULL ? text_of(error, "message") : "the answer is not understood");
+		error != NULL ? admin_reply_text(error, "message")
+			      : "the answer is not understood");
 	return *text != '\0' ? CLI_CONFIG : CLI_FAILED;
-}
-
-static void on_finding(struct span at, const char *text, void *owner)
-{
-	(void)at;
-	(void)text;
-	(void)owner;
 }
 
 static enum cli_exit reload(const char *program, const char *path)
@@ -144,26 +90,20 @@ static enum cli_exit reload(const char *program, const char *path)
 	static const char request[] = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\n"
 				      "Content-Type: application/json\r\nContent-Length: 2\r\n"
 				      "Connection: close\r\n\r\n{}";
-	size_t len = 0;
-	int fd = ask(path, request);
-	if (fd < 0) {
-		fprintf(stderr, "%s: nobody answers at %s: %s\n", program, path, strerror(errno));
+	struct admin_reply reply;
+	if (!admin_client_ask(program, path, request, &reply))
 		return CLI_FAILED;
-	}
-	char *answer = take_answer(fd, &len);
-	(void)close(fd);
-	char *body = answer != NULL ? strstr(answer, "\r\n\r\n") : NULL;
-	struct bytes json = body != NULL ? bytes_of(body + 4, strlen(body + 4)) : bytes_of(NULL, 0);
-	struct json *root =
-		body != NULL && scan_json(json, on_finding, NULL) ? json_parse(json) : NULL;
-	enum cli_exit result = CLI_FAILED;
-	if (root != NULL)
-		result = tell(program, root);
-	else
-		fprintf(stderr, "%s: no answer came from %s\n", program, path);
-	json_free(root);
-	free(answer);
+	enum cli_exit result = tell(program, reply.root);
+	admin_reply_deinit(&reply);
 	return result;
+}
+
+char *daemon_admin_find(const struct cli *cli, const char *program, const char *named)
+{
+	char *path = named != NULL ? strdup(named) : default_path(program, false);
+	if (path == NULL)
+		cli_wrong(cli, "there is no default place for a socket here: --admin-socket PATH");
+	return path;
 }
 
 enum cli_exit daemon_reload_command(
@@ -178,11 +118,9 @@ enum cli_exit daemon_reload_command(
 		cli_wrong(cli, "unexpected argument \"%.60s\"", argv[argc - n_rest]);
 		return CLI_USAGE;
 	}
-	char *path = named != NULL ? strdup(named) : default_path(program, false);
-	if (path == NULL) {
-		cli_wrong(cli, "there is no default place for a socket here: --admin-socket PATH");
+	char *path = daemon_admin_find(cli, program, named);
+	if (path == NULL)
 		return CLI_USAGE;
-	}
 	enum cli_exit result = reload(program, path);
 	free(path);
 	return result;

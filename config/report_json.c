@@ -1,4 +1,4 @@
-#include "config/json_text.h"
+#include "common/json_text.h"
 #include "config/report.h"
 
 static void put_member(FILE *to, const char *name, const char *text)

@@ -1,6 +1,6 @@
 #include "config/scan.h"
 
-#include "config/utf8.h"
+#include "common/utf8.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -1,5 +1,7 @@
 #include "hop/control.h"
 
+#include "common/json_text.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -29,7 +31,7 @@ static void put_listeners(FILE *to, const struct hop_control *control)
 		if (addr_is_port(&at))
 			at.port = hop_doors_port(control->doors, g->sites[i]);
 		fputs(i > 0 ? ",{\"addr\":" : "{\"addr\":", to);
-		admin_put_text(to, addr_print(&at, text));
+		json_text_put(to, addr_print(&at, text));
 		fprintf(to, ",\"udp\":%s}", g->options.listen[i].takes_udp ? "true" : "false");
 	}
 	fputs("]", to);

@@ -1,5 +1,6 @@
 /* The admin socket under input that is cut, slow, too long or hostile. */
 #include "common/admin.h"
+#include "common/admin_query.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -87,6 +88,8 @@ static const struct {
 	{ "POST /v1/reload HTTP/1.1\r\n" JSON "Content-Length: 2\r\n\r\n{}", 200 },
 	{ "POST /v1/reload HTTP/1.1\r\ncontent-type: application/json; charset=utf-8\r\n\r\n",
 		200 },
+	{ "POST /v1/reload HTTP/1.1\r\n" JSON "Origin:\r\nX: y\r\n\r\n", 403 },
+	{ "POST /v1/reload HTTP/1.1\r\n" JSON "X:\r\nOrigin: http://evil\r\n\r\n", 403 },
 	{ "POST /v1/reload HTTP/1.1\r\n" JSON "Origin: null\r\n\r\n", 403 },
 	{ "POST /v1/reload HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n", 415 },
 	{ "POST /v1/reload HTTP/1.1\r\nContent-Type: application/jsonp\r\n\r\n", 415 },
@@ -124,7 +127,7 @@ Test(admin, what_is_too_long)
 	memset(text, 'a', sizeof text);
 	memcpy(text, "GET /", 5);
 	int fd = enter(&s);
-	(void)send(fd, text, 4096, MSG_NOSIGNAL);
+	(void)send(fd, text, 5000, MSG_NOSIGNAL);
 	cr_assert_eq(answer(&s, fd), 413);
 	memcpy(text, "GET / HTTP/1.1\r\nX: ", 19);
 	fd = enter(&s);
@@ -180,11 +183,31 @@ Test(admin, one_has_the_place)
 
 Test(admin, queries)
 {
-	char to[8];
-	cr_assert(admin_query("a=1&b=2", "b", to, sizeof to) && strcmp(to, "2") == 0);
-	cr_assert(admin_query("b=%5b::%5D+x", "b", to, sizeof to) && strcmp(to, "[::] x") == 0);
-	static const char *const bad[] = { "", "b", "bb=1", "b=%4", "b=%", "b=%zz", "b=%00",
-		"b=%0a", "b=12345678", "b=%ff" };
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		cr_assert_not(admin_query(bad[i], "b", to, sizeof to), "%s", bad[i]);
+	char to[8], *text = NULL;
+	size_t size;
+	static const struct {
+		const char *query, *value;
+	} good[] = { { "a=1&b=2", "2" }, { "b=%5b::%5D+x", "[::] x" }, { "b=%c3%bc", "ü" },
+		{ "b=1&b=2", "1" }, { "bb=1&b=1234567", "1234567" } };
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		cr_assert_eq(admin_query(good[i].query, "b", to, sizeof to), ADMIN_VALUE_GOOD);
+		cr_assert_str_eq(to, good[i].value);
+	}
+	static const char *const none[] = { "", "b", "bb=1", "a=b=1", "b&c" };
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		cr_assert_eq(
+			admin_query(none[i], "b", to, sizeof to), ADMIN_VALUE_NONE, "%s", none[i]);
+	static const char *const bad[] = { "b=%4", "b=%", "b=%zz", "b=%00", "b=%0a", "b=%7f",
+		"b=12345678" };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		cr_assert_eq(
+			admin_query(bad[i], "b", to, sizeof to), ADMIN_VALUE_BAD, "%s", bad[i]);
+		cr_assert_str_empty(to);
+	}
+	FILE *f = open_memstream(&text, &size);
+	admin_put_query(f, '?', "a", "[::1]:80");
+	admin_put_query(f, '&', "b", "ü +&%");
+	fclose(f);
+	cr_assert_str_eq(text, "?a=%5B::1%5D:80&b=%C3%BC%20%2B%26%25");
+	free(text);
 }

@@ -24,7 +24,7 @@ LIBRARIES = (
     (r"cjson/|cJSON\.h", r"config/json\.c$"),
     (r"sodium\.h|sodium/", r"common/seal[\w]*\.c$"),
     (r"openssl/", r"common/record[\w]*\.c$"),
-    (r"llhttp", r"access/http_head\.c$|common/admin\.c$|chain/foreign_http\.c$"),
+    (r"llhttp", r"access/http_head\.c$|common/admin_request\.c$|chain/foreign_http\.c$"),
     (r"ares\.h|ares_", r"common/resolve[\w]*\.[ch]$"),
     (r"sys/epoll\.h", r"common/|chain/cli_pump\.c$"),  # the pump: what libuv would set O_NONBLOCK on
 )

@@ -1,4 +1,4 @@
-#include "config/utf8.h"
+#include "common/utf8.h"
 
 size_t utf8_length(const unsigned char *at, size_t left)
 {

@@ -1,5 +1,5 @@
-#ifndef CONFIG_UTF8_H
-#define CONFIG_UTF8_H
+#ifndef COMMON_UTF8_H
+#define COMMON_UTF8_H
 /*
  * Does: checks UTF-8 (RFC 3629). Knows: bytes. Never knows: what the text means.
  */

@@ -1,5 +1,5 @@
-#ifndef CONFIG_JSON_TEXT_H
-#define CONFIG_JSON_TEXT_H
+#ifndef COMMON_JSON_TEXT_H
+#define COMMON_JSON_TEXT_H
 /*
  * Does: writes texts as JSON strings (RFC 8259, 7). Knows: escapes. Never knows: what is written.
  */

@@ -1,6 +1,6 @@
-#include "config/json_text.h"
+#include "common/json_text.h"
 
-#include "config/utf8.h"
+#include "common/utf8.h"
 
 #include <string.h>
 
