@@ -14,6 +14,8 @@ static const char *phrase_of(unsigned status)
 		return "Forbidden";
 	case 407:
 		return "Proxy Authentication Required";
+	case 408:
+		return "Request Timeout";
 	case 431:
 		return "Request Header Fields Too Large";
 	case 501:

@@ -63,6 +63,10 @@ void http_exchange_answer(const struct http_exchange_result *result,
 	} else if (result->end == HTTP_EXCHANGE_UNANSWERED) {
 		ret->word = "connection_terminated";
 		ret->text = "the server closed the connection without an answer";
+	} else if (result->end == HTTP_EXCHANGE_IDLE && result->client_owes) {
+		ret->status = 408;
+		ret->word = "http_request_error";
+		ret->text = "the body of the request has not come in time";
 	} else {
 		ret->status = 504;
 		ret->word = "http_response_timeout";
@@ -90,6 +94,7 @@ static void end(struct http_exchange *x, enum http_exchange_end how)
 {
 	release(x);
 	x->result.end = how;
+	x->result.client_owes = !http_body_has_ended(&x->body) && !x->server_waits;
 	x->result.keeps_client = x->result.keeps_client && how == HTTP_EXCHANGE_DONE;
 	x->result.keeps_server = x->result.keeps_server && how == HTTP_EXCHANGE_DONE;
 	x->on_done(&x->result, x->owner);

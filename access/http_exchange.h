@@ -32,6 +32,7 @@ struct http_exchange_result {
 	const char *fault; /* BAD: one sentence. Static */
 	bool keeps_client; /* DONE: it was not told that the connection ends */
 	bool keeps_server; /* DONE: it can take another request */
+	bool client_owes;  /* it has not sent its whole request, though the server takes more */
 	bool client_ended; /* its direction; that will not be told again */
 	struct bytes rest; /* came behind the request's body; at most GREETING_HEAD_MAX */
 	uint64_t n_up, n_down;

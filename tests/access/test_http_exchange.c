@@ -196,6 +196,29 @@ Test(http_exchange, a_pause_that_a_limit_makes_is_no_idle_time)
 	shaper_set_release(&set);
 }
 
+/* Who is waited for is told from who waits. */
+Test(http_exchange, an_idle_one_is_blamed_on_who_owes)
+{
+	static const struct {
+		const char *request;
+		unsigned status;
+	} rows[] = { { GET, 504 },
+		{ "PUT http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n", 408 } };
+	char text[HTTP_ANSWER_TEXT_MAX];
+	struct http_answer answer;
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+		set_up_with(&w, rows[i].request, 65536, SIZE_MAX,
+			(struct http_exchange_options){ .idle_timeout_ms = 100 });
+		loop_run_until(w.loop, &w.is_done, WAIT_MS);
+		cr_assert(w.is_done);
+		cr_expect_eq(w.result.end, HTTP_EXCHANGE_IDLE);
+		http_exchange_answer(&w.result, text, &answer);
+		cr_expect_eq(answer.status, rows[i].status, "%s", answer.text);
+		tear_down(&w);
+	}
+}
+
 /* Cancelled while both directions wait: nobody waits at the bucket any more. */
 Test(http_exchange, who_leaves_while_limits_hold_him_up_holds_nobody_up)
 {
