@@ -309,6 +309,10 @@ static void print_status(struct text *t, const struct chain_error *e)
 		add(t, "%s blocks %s", e->text, addr_print(&e->address, address));
 		return;
 	}
+	if (e->hop == 0) {
+		add(t, "refused here: %s: a limit of this server is reached", row->slug);
+		return;
+	}
 	if (e->status >= STATUS_DENIED_POLICY && e->status <= STATUS_DENIED_PORT) {
 		print_denied(t, e);
 		return;
