@@ -12,8 +12,7 @@
 #define CHUNK_PARTS 4       /* of a burst: the most one gets at a time */
 #define PIECE_MIN   512
 #define PIECE_MAX   4096
-#define CHUNK_MAX   (256 * 1024) /* as a pipe; what one was given he keeps when the rate is lowered \
-				  */
+#define CHUNK_MAX   (256 * 1024) /* as a pipe; a lower rate takes none of it back */
 #define WAIT_MAX_MS 1000         /* a rate may be set while somebody waits */
 
 /* A token bucket in one word: the time, in ns, up to which what was taken uses the rate up. It is
