@@ -340,9 +340,51 @@ class AdminTest(Base):
         status, body = self.ask("/v1/explain?target=%s&from=127.0.0.1" % self.origin.addr)
         self.assertEqual(status, 200)
         self.assertIn("c", json.dumps(body))
-        for wrong in ("", "?target=nonsense", "?target=a:1&protocol=smoke", "?target=a:1&from=here"):
+        for wrong in ("", "?target=nonsense", "?target=a:1&protocol=smoke", "?target=a:1&from=here",
+                      "?target=a:1&from=%zz", "?target=a:1&user=" + 300 * "u", "?target=a:1&format=xml"):
             self.assertEqual(self.ask("/v1/explain" + wrong)[0], 400, wrong)
         self.assertEqual(self.ask("/v1/explain?target=a:1&listener=none")[0], 404)
+
+    def test_explain_running(self):
+        """A group of a dead hop and a living one: what the command says of each, and why."""
+        dead = {"addr": "127.0.0.1:%d" % free_port(), "key_file": self.world.key()}
+        alive = dict(self.hop_chain(self.hop)["hops"][0], pool=2, name="alive")
+        group = {"any": [dead, alive], "strategy": "first"}
+        self.access.reload(dict(self.config, chains={"c": {"hops": [group]}}, routes=[
+            {"domains": ["*.example"], "use": "block"}]))
+
+        def explain(*args, code=0, out=True):
+            done = subprocess.run([program("access"), "explain", "--running", "--admin-socket", self.socket, *args],
+                                  capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.returncode, code, done.stderr)
+            return done.stdout if out else done.stderr
+        for _ in range(5):
+            with connect(self.port) as s:
+                exchange(s)
+        text = explain("--from", "127.0.0.1", self.origin.addr)
+        self.assertEqual(text.splitlines()[:3], [
+            '%s by tcp, listener "door", from 127.0.0.1' % self.origin.addr,
+            "  not rule #1 (line 1): domains: the target is an address", "no rule matches: its listener says: c"])
+        self.assertRegex(text, r"(?m)^  not hop 1 of chain c: %s weight 1 last error \S+: aside for \d+ s more after \d+ \S+$"
+                         % re.escape(dead["addr"]))
+        self.assertRegex(text, r"(?m)^  takes hop 1 of chain c: alive %s weight 1 rtt [\d.]+ ms(: .*)?$"
+                         % re.escape(alive["addr"]))
+        said = json.loads(explain("--json", self.origin.addr))
+        self.assertEqual((said["use"], [(c["address"], c["aside"], c["chosen"]) for c in said["candidates"]]),
+                         ("c", [(dead["addr"], True, False), (alive["addr"], False, True)]))
+        self.assertTrue(said["candidates"][0]["last_error"])
+        self.assertIn('user "müller & söhne"\nrule #1 (line 1) says: block\n',
+                      explain("--user", "müller & söhne", "--protocol", "udp", "a.example:1"))
+        self.assertIn('no listener named "dor"', explain("--listener", "dor", "a:1", code=2, out=False))
+        self.assertIn("expected an IP address", explain("--from", "1.2.3.4/32", "a:1", code=2, out=False))
+        self.assertIn("exclude each other", explain("--config", "x", "a:1", code=2, out=False))
+        self.assertIn("nobody answers", explain("--admin-socket", "/nowhere", "a:1", code=1, out=False))
+        until(lambda: any(pool["idle"] for pool in self.pools()), what="pools")
+        self.assertEqual([(pool["member"], pool["hops"], pool["addr"]) for pool in self.pools()], [("c", 1, alive["addr"])])
+
+    def pools(self):
+        upstreams = self.ask("/v1/status")[1]["upstreams"]
+        return [pool for upstream in upstreams for pool in upstream["pools"] if "127.0.0.1" in pool["addr"] and pool["built"]]
 
     def test_reload(self):
         json_type = ("-H", "Content-Type: application/json")
