@@ -181,11 +181,8 @@ static void end_if_whole(struct http_exchange *x)
 
 static bool is_to_end_client(const struct http_exchange_options *options)
 {
-	for (size_t i = 0; i < 2; i++) {
-		if (options->ends_client[i] != NULL && *options->ends_client[i])
-			return true;
-	}
-	return false;
+	const bool *const *is = options->ends_client;
+	return (is[0] != NULL && *is[0]) || (is[1] != NULL && *is[1]);
 }
 
 /* Return: false: without memory for it. */
