@@ -15,7 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
 BUILD = pathlib.Path(os.environ.get("HOPCHAIN_BUILD", ROOT / "build/bin")).resolve()
-PORTS = ("7001", "7002", "7003", "8080", "9000", "9053", "5353", "1080")
+PORTS = ("7001", "7002", "7003", "8080", "9000", "9053", "5353", "1080", "1081")
 SHELL_SECONDS = 60
 
 
@@ -60,8 +60,8 @@ def run_shell(script, folder):
 
 class Commands(unittest.TestCase):
     def test_chain_on_one_machine_works_as_printed_and_names_the_hop_that_fails(self):
-        names = ("one-machine", "proxy", "udp", "connect", "trace", "failure")
-        one_machine, proxy, udp, connect, trace, failure = with_free_ports(*(block(name) for name in names))
+        names = ("one-machine", "proxy", "rules", "udp", "connect", "trace", "failure")
+        one_machine, proxy, rules, udp, connect, trace, failure = with_free_ports(*(block(name) for name in names))
         with tempfile.TemporaryDirectory() as folder:
             os.makedirs(f"{folder}/build")
             os.symlink(BUILD, f"{folder}/build/bin")
@@ -71,6 +71,8 @@ class Commands(unittest.TestCase):
                 one_machine,
                 "echo '--- proxy ---'",
                 proxy,
+                "echo '--- rules ---'",
+                rules,
                 "echo '--- udp ---'",
                 udp,
                 "echo '--- connect ---'",
@@ -84,13 +86,18 @@ class Commands(unittest.TestCase):
             status, output = run_shell(script, folder)
             logs = "".join(f"{log.name}:\n{log.read_text()}" for log in pathlib.Path(folder).glob("try/*.log"))
         worked, _, output = output.partition("--- proxy ---")
-        proxied, _, output = output.partition("--- udp ---")
+        proxied, _, output = output.partition("--- rules ---")
+        ruled, _, output = output.partition("--- udp ---")
         datagrams, _, output = output.partition("--- connect ---")
         connected, _, output = output.partition("--- trace ---")
         traced, _, failed = output.partition("--- failure ---")
         self.assertEqual(status, 0, output + logs)
         self.assertIn("through three hops", worked, logs)
         self.assertEqual(proxied.count("through three hops"), 2, logs)
+        self.assertRegex(ruled, r"(?m)^access.json: ok", logs)
+        self.assertRegex(ruled, r"(?m)block", logs)
+        self.assertEqual(ruled.count("through three hops"), 2, logs)
+        self.assertRegex(ruled, r"reloaded|nothing", logs)
         self.assertRegex(datagrams, r"(?m)^192\.0\.2\.7$", logs)
         self.assertRegex(datagrams, r"chain_mtu.*1408", logs)
         self.assertRegex(connected, r"(?s)200 OK.*through three hops", logs)
