@@ -1,5 +1,7 @@
 #include "access/generation.h"
 
+#include "common/place.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +71,7 @@ static bool are_users_equal(const struct access_listener *a, const struct access
 /* Served by the same sockets. */
 static bool is_place_equal(const struct access_listener *a, const struct access_listener *b)
 {
-	return a->transports == b->transports && a->capture == b->capture && a->mode == b->mode &&
+	return a->transports == b->transports && a->capture == b->capture &&
 	       addr_is_equal(&a->addr, &b->addr);
 }
 
@@ -287,6 +289,7 @@ void access_generation_apply(const struct access_generation *generation)
 		quota_set_limit(&limits->connections, o->max_connections);
 		source_quota_set_limit(limits->sources, o->max_connections_per_source);
 		access_caps_set(limits->caps, &o->caps);
+		place_set_mode(generation->sites[i]->entry.place, o->mode);
 	}
 }
 

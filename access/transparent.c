@@ -41,6 +41,11 @@ static bool is_own(const union addr_sock *at)
 	return is_bound;
 }
 
+bool transparent_can_be_at(const struct addr *at, enum access_capture capture)
+{
+	return addr_is_port(at) || (at->kind == ADDR_SYSTEMD && capture == ACCESS_REDIRECT);
+}
+
 bool transparent_is_loop(const union addr_sock *target, uint16_t port)
 {
 	return addr_sock_port(target) == port && is_own(target);
@@ -50,9 +55,14 @@ bool transparent_target(
 	const struct stream *stream, enum access_capture capture, uint16_t port, struct addr *ret)
 {
 	char text[ADDR_TEXT_MAX];
-	union addr_sock target;
-	bool is_known = capture == ACCESS_REDIRECT ? tcp_original(stream, &target)
-						   : tcp_local(stream, &target);
+	union addr_sock target, local;
+	bool is_known = tcp_local(stream, &local);
+	if (capture == ACCESS_REDIRECT) {
+		is_known = is_known && tcp_original(stream, &target);
+		port = addr_sock_port(&local); /* of what systemd passed it is not known before */
+	} else {
+		target = local;
+	}
 	if (!is_known) {
 		LOG_LIMITED(LOG_LEVEL_WARNING,
 			"refused: a connection that no rule has redirected; hint: 'access "

@@ -113,13 +113,24 @@ int place_fd(const struct place *place, int type, size_t i)
 	return systemd_find(place->passed, place->at.name, type, i);
 }
 
-void place_leave(struct place *place)
+static bool is_own_file(const struct place *place)
 {
 	struct stat file;
+	return place->at.kind == ADDR_UNIX && lstat(place->at.name, &file) == 0 &&
+	       file.st_dev == place->device && file.st_ino == place->inode;
+}
+
+void place_set_mode(const struct place *place, uint32_t mode)
+{
+	if (place != NULL && is_own_file(place))
+		(void)chmod(place->at.name, (mode_t)(mode != 0 ? mode : PLACE_MODE));
+}
+
+void place_leave(struct place *place)
+{
 	if (place == NULL || place->at.kind != ADDR_UNIX || atomic_exchange(&place->is_left, true))
 		return;
-	if (lstat(place->at.name, &file) == 0 && file.st_dev == place->device &&
-		file.st_ino == place->inode)
+	if (is_own_file(place))
 		unlink(place->at.name);
 	shutdown(place->fd, SHUT_RDWR);
 }

@@ -19,6 +19,8 @@ NODISCARD int place_open(const struct addr *at, uint32_t mode, const struct syst
 	struct place **ret);
 /** place_fd() - the @i-th descriptor of @type (SOCK_STREAM: it listens; SOCK_DGRAM), or -1. */
 int place_fd(const struct place *place, int type, size_t i);
+/** place_set_mode() - of a socket file that is ours. 0 = PLACE_MODE. NULL ok. */
+void place_set_mode(const struct place *place, uint32_t mode);
 /** place_leave() - we accept nothing more: a socket file is unlinked if it is still ours, and who
  * connects is refused. What systemd passed keeps its queue for who comes after us. By any thread,
  * any number of times. NULL ok. */

@@ -129,6 +129,14 @@ const char *address_print(const struct addr *addr, char to[ADDR_TEXT_MAX])
 	return to;
 }
 
+const char *address_print_door(const struct addr *addr, char to[ADDR_TEXT_MAX])
+{
+	if (!addr_is_port(addr))
+		return addr_print(addr, to);
+	snprintf(to, ADDR_TEXT_MAX, "port %u", addr->port);
+	return to;
+}
+
 /* "loopbak" would be a rule about a host of that name, and a deny rule that denies nothing. */
 static const char *almost_class(const char *name)
 {

@@ -27,6 +27,11 @@ NODISCARD bool address_parse_hop(
 /** address_print() - as addr_print(), but ":7000" where every address is meant. Returns @to. */
 const char *address_print(const struct addr *addr, char to[ADDR_TEXT_MAX]);
 
+/** address_print_door() - what clients reach: "port 1080"; of what is passed "systemd:NAME".
+ * Returns
+ * @to. */
+const char *address_print_door(const struct addr *addr, char to[ADDR_TEXT_MAX]);
+
 /** address_add_target() - a rule about targets. A word that is almost a class is refused. */
 NODISCARD bool address_add_target(const char *text, struct netset *set, char why[ADDRESS_WHY_MAX]);
 /** address_add_source() - a rule about sources: no names, no ports. */

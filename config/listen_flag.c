@@ -1,5 +1,6 @@
 #include "config/listen_flag.h"
 
+#include "access/transparent.h"
 #include "config/address.h"
 #include "config/read_logins.h"
 
@@ -113,13 +114,15 @@ static bool take_streams_alone(const struct cli *cli, const char *text, struct a
 
 static void check_open(const char *text, const struct access_listener *l, struct report *report)
 {
+	char door[ADDR_TEXT_MAX];
 	if (l->is_open || l->needs_user || l->addr.kind == ADDR_UNIX ||
 		!address_is_anybody(&l->from))
 		return;
 	report_add_plain(report,
-		"--listen %s accepts any source without users: anyone who reaches port %u could "
+		"--listen %s accepts any source without users: anyone who reaches %s could "
 		"use your chain; set %sa narrower --from, or pass --open",
-		text, l->addr.port, l->protocols != 0 ? "--users-file or " : "");
+		text, address_print_door(&l->addr, door),
+		l->protocols != 0 ? "--users-file or " : "");
 }
 
 enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags *flags,
@@ -150,6 +153,10 @@ enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags 
 		ret->needs_user = true;
 		if (!read_logins_file(flags->users_file, report, &ret->users, &ret->n_users))
 			return CLI_CONFIG;
+	}
+	if (ret->capture != ACCESS_NO_CAPTURE && !transparent_can_be_at(&ret->addr, ret->capture)) {
+		cli_wrong(cli, "--listen %s: " TRANSPARENT_PLACES, text);
+		return CLI_USAGE;
 	}
 	if ((ret->addr.kind == ADDR_UNIX || ret->addr.kind == ADDR_STDIO) &&
 		!take_streams_alone(cli, text, ret))

@@ -1,5 +1,6 @@
 #include "config/read_listener.h"
 
+#include "access/transparent.h"
 #include "config/address.h"
 #include "config/field.h"
 #include "config/read_limits.h"
@@ -190,6 +191,13 @@ static void complete(struct document *d, const struct json *object, struct acces
 		l->transports = ACCESS_TCP;
 }
 
+static void check_capture(
+	struct document *d, const struct json *object, const struct access_listener *l)
+{
+	if (l->capture != ACCESS_NO_CAPTURE && !transparent_can_be_at(&l->addr, l->capture))
+		document_error(d, json_member(object, "addr"), DOCUMENT_VALUE, TRANSPARENT_PLACES);
+}
+
 static void check_users(
 	struct document *d, const struct json *object, const struct access_listener *l)
 {
@@ -202,17 +210,25 @@ static void check_users(
 static void check_open(struct document *d, const struct json *object,
 	const struct access_listener *l, const struct read_uses *uses)
 {
-	char pointer[64];
+	char pointer[64], door[ADDR_TEXT_MAX];
 	const struct json *from = json_member(object, "from");
 	if (l->is_open || uses->is_open || l->addr.kind == ADDR_UNIX ||
-		json_member(object, "users_file") != NULL || from == NULL ||
-		!address_is_anybody(&l->from))
+		json_member(object, "users_file") != NULL)
+		return;
+	if (address_is_anybody(&l->proxies))
+		document_error_bare(d, json_member(object, "proxy_protocol"), DOCUMENT_VALUE,
+			"%s lets any source say who it is, without users: anyone who reaches %s "
+			"could use your chain; set a narrower \"proxy_protocol\", or \"open\": "
+			"true",
+			document_pointer(d, object, pointer, sizeof pointer),
+			address_print_door(&l->addr, door));
+	if (!address_is_anybody(&l->from))
 		return;
 	document_error_bare(d, from, DOCUMENT_VALUE,
-		"%s accepts any source without users: anyone who reaches port %u could use your "
+		"%s accepts any source without users: anyone who reaches %s could use your "
 		"chain; set %sa narrower \"from\", or \"open\": true, or pass --open",
-		document_pointer(d, object, pointer, sizeof pointer), l->addr.port,
-		l->protocols != 0 ? "\"users_file\" or " : "");
+		document_pointer(d, object, pointer, sizeof pointer),
+		address_print_door(&l->addr, door), l->protocols != 0 ? "\"users_file\" or " : "");
 }
 
 void read_listener(struct document *d, const struct json *object, const struct read_uses *uses,
@@ -245,6 +261,7 @@ void read_listener(struct document *d, const struct json *object, const struct r
 		return;
 	complete(d, object, listen, uses);
 	check_users(d, object, listen);
+	check_capture(d, object, listen);
 	read_listener_limits_check(d, object, listen);
 	check_open(d, object, listen, uses);
 	listen->is_open = listen->is_open || uses->is_open;

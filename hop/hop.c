@@ -1,5 +1,6 @@
 #include "hop/hop.h"
 
+#include "common/place.h"
 #include "common/workers.h"
 #include "hop/control.h"
 
@@ -180,6 +181,8 @@ static void apply(struct hop *hop)
 	if (shaper_rate(hop->shaper) != o->rate)
 		shaper_set_rate(hop->shaper, o->rate);
 	hop_users_apply(hop->current->users);
+	for (size_t i = 0; i < o->n_listen; i++)
+		place_set_mode(hop->current->sites[i]->place, o->listen[i].mode);
 }
 
 static void get_ports(const struct hop *hop, uint16_t *ports)

@@ -1,4 +1,5 @@
 """Listeners that are no ports: socket files, and what systemd passes."""
+import json
 import os
 import signal
 import socket
@@ -187,11 +188,51 @@ def test_a_name_that_systemd_did_not_pass(world):
     s.close()
 
 
+@pytest.mark.parametrize("kind", ["access", "hop"])
+def test_a_reload_changes_the_mode_of_a_socket_file(world, kind):
+    path, file = world.path("place"), world.path("reloaded.json")
+
+    def write(mode, **more):
+        listen = dict({"addr": "unix:" + path, "mode": mode}, **more)
+        with open(file, "w") as f:
+            json.dump({"listen": [listen], "users": [{"name": "me", "key_file": key}]} if kind == "hop" else
+                      {"listen": [listen], "chains": {"c": {"file": chain}}}, f)
+
+    key, chain = world.key(), world.chain(world.hops(1))
+    write("0660")
+    server = world.add(Process([program(kind), "--config", file]))
+    server.wait_log("listening addr=unix:")
+    inode = os.stat(path).st_ino
+    write("0600", **({"udp": False} if kind == "hop" else {}))  # "udp" is nothing to a socket file
+    server.signal(signal.SIGHUP)
+    server.wait_log("reloaded listeners=.*=1")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and os.stat(path).st_ino == inode
+
+
+def test_whom_nobody_should_let_in(world):
+    """Message 20 names what is reached; who believes any source's PROXY header lets anybody in."""
+    chain = world.chain(world.hops(1))
+    done = subprocess.run([program("access"), "--listen", "systemd:socks", "--from", "any", "--chain", chain],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 3 and "anyone who reaches systemd:socks could use your chain" in done.stderr
+    for more, rc in ({}, 3), ({"open": True}, 0), ({"proxy_protocol": ["loopback"]}, 0):
+        listen = dict({"addr": "127.0.0.1:1080", "proxy_protocol": ["any"]}, **more)
+        with open(world.path("a.json"), "w") as f:
+            json.dump({"listen": [listen], "chains": {"c": {"file": chain}}}, f)
+        done = subprocess.run([program("access"), "check", world.path("a.json")], capture_output=True, text=True, timeout=20)
+        assert done.returncode == rc, done.stderr
+        assert rc == 0 or ("/listen/0 lets any source say who it is, without users: anyone who reaches port 1080 could "
+                           "use your chain") in done.stderr
+
+
 @pytest.mark.parametrize("listen, message", [
     ("unix:relative", '"unix:relative" needs an absolute path of at most 107 bytes: "unix:/PATH"'),
     ("unix:/" + "x" * 107, "needs an absolute path of at most 107 bytes"),
     ("systemd:", '"systemd:" needs the name of a socket unit'),
     ("udp://unix:/tmp/x", "it takes connections, not datagrams"),
+    ("redirect://unix:/tmp/x", "--listen redirect://unix:/tmp/x: what rules of the kernel redirect comes to a port"),
+    ("tproxy://stdio", "what rules of the kernel redirect comes to a port"),
+    ("tproxy://systemd:x", "what rules of the kernel redirect comes to a port"),
 ])
 def test_what_is_wrong_with_a_place(world, listen, message):
     chain = world.chain(world.hops(1), "127.0.0.1:9")
