@@ -115,8 +115,8 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	struct server *server = worker;
 	struct access_generation *generation = next;
 	size_t i = ACCESS_NONE;
-	int error = 0;
-	if (server->worker.i_worker == 0)
+	int error = server->is_draining ? -ECANCELED : 0; /* its doors are shut for good */
+	if (error == 0 && server->worker.i_worker == 0)
 		error = access_generation_open(generation, server->access->current,
 			atomic_load(&server->access->n_left) > 0, &i);
 	if (error == 0)

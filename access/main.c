@@ -161,7 +161,7 @@ static bool load(void *owner, struct access_options *ret, struct reload_report *
 		return daemon_reload_tell(NULL, NULL, to);
 	running->log.next = (struct log_options)LOG_OPTIONS_DEFAULT;
 	o.passed = running->passed;
-	enum cli_exit result = access_flags_reads_stdin(running->flags)
+	enum cli_exit result = access_flags_reads_once(running->flags)
 				       ? daemon_reload_stdin(report)
 				       : access_flags_configure(running->flags, &cli, &o,
 						 &running->log.next, report, &path);

@@ -1,6 +1,7 @@
 #include "config/access_flags.h"
 
 #include "config/address.h"
+#include "config/file.h"
 #include "config/key_file.h"
 #include "config/read_access.h"
 #include "config/read_chain.h"
@@ -181,8 +182,13 @@ void access_flags_deinit(struct access_flags *flags)
 	cli_words_deinit(&flags->tproxies);
 }
 
-bool access_flags_reads_stdin(const struct access_flags *flags)
+bool access_flags_reads_once(const struct access_flags *flags)
 {
-	return (flags->daemon.config != NULL && strcmp(flags->daemon.config, "-") == 0) ||
-	       (flags->chain != NULL && strcmp(flags->chain, "-") == 0);
+	for (size_t i = 0; i < flags->hops.n_words; i++) {
+		const char *comma = strchr(flags->hops.words[i], ',');
+		if (comma != NULL && file_is_descriptor(comma + 1))
+			return true;
+	}
+	return file_is_descriptor(flags->daemon.config) || file_is_descriptor(flags->chain) ||
+	       file_is_descriptor(flags->listener.users_file);
 }

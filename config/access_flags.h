@@ -19,8 +19,9 @@ struct access_flags {
  * @report. */
 enum cli_exit access_flags_configure(const struct access_flags *flags, const struct cli *cli,
 	struct access_options *o, struct log_options *log, struct report *report, char **ret_path);
-/** access_flags_reads_stdin() - what was read once cannot be read again. */
-bool access_flags_reads_stdin(const struct access_flags *flags);
+/** access_flags_reads_once() - from standard input, or another descriptor: it cannot be read again.
+ */
+bool access_flags_reads_once(const struct access_flags *flags);
 void access_flags_deinit(struct access_flags *flags);
 
 #endif

@@ -182,8 +182,8 @@ bool daemon_reload_tell(struct report *report, const char *path, struct reload_r
 
 enum cli_exit daemon_reload_stdin(struct report *report)
 {
-	report_add_plain(report, "the configuration came from standard input, which cannot be read "
-				 "again");
+	report_add_plain(report, "the configuration, or a key, came from standard input or a pipe, which "
+				 "cannot be read again");
 	return CLI_CONFIG;
 }
 

@@ -1,9 +1,9 @@
 #include "config/document.h"
 
+#include "config/file.h"
 #include "config/key_file.h"
 #include "config/locate.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -108,39 +108,32 @@ struct document *document_read(const char *path, struct bytes text, struct repor
 	return NULL;
 }
 
-/* Return: an error's number, or 0; *ret is heap, of at most DOCUMENT_SIZE_MAX + 1 bytes. */
+/* Return: 0 or -errno; *ret is heap, of at most DOCUMENT_SIZE_MAX + 1 bytes. */
 static int read_text(int fd, struct bytes *ret)
 {
 	uint8_t *text = malloc(DOCUMENT_SIZE_MAX + 1);
-	size_t len = 0;
+	size_t len;
 	if (text == NULL)
-		return ENOMEM;
-	while (len < DOCUMENT_SIZE_MAX + 1) {
-		ssize_t n = read(fd, text + len, DOCUMENT_SIZE_MAX + 1 - len);
-		if (n == 0)
-			break;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			int error = errno;
-			seal_wipe(text, len);
-			free(text);
-			return error;
-		}
-		len += (size_t)n;
+		return -ENOMEM;
+	int error = file_read(fd, text, DOCUMENT_SIZE_MAX + 1, &len);
+	if (error == 0) {
+		*ret = bytes_of(text, len);
+		return 0;
 	}
-	*ret = bytes_of(text, len);
-	return 0;
+	seal_wipe(text, len);
+	free(text);
+	return error;
 }
 
 static bool load(struct document *document, int fd)
 {
 	const char *path = document->source.path;
-	int error = fstat(fd, &document->stat) < 0 ? errno : 0;
+	int error = fstat(fd, &document->stat) < 0 ? -errno : 0;
 	if (error == 0)
 		error = read_text(fd, &document->source.text);
 	if (error != 0) {
-		report_add_plain(document->report, "cannot read %s: %s", path, strerror(error));
+		report_add_plain(
+			document->report, "cannot read %s: %s", path, file_error_text(error));
 		return false;
 	}
 	if (document->source.text.len > DOCUMENT_SIZE_MAX) {
@@ -152,18 +145,16 @@ static bool load(struct document *document, int fd)
 
 struct document *document_open(const char *path, struct report *report)
 {
-	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = file_open(path);
 	if (fd < 0) {
-		report_add_plain(report, "cannot open %s: %s", path, strerror(errno));
+		report_add_plain(report, "cannot open %s: %s", path, file_error_text(fd));
 		return NULL;
 	}
 	struct document *document = document_new(path, report);
 	bool is_good = document != NULL && load(document, fd);
 	if (document == NULL)
 		report_add_plain(report, "%s: out of memory", path);
-	if (!is_stdin)
-		close(fd);
+	close(fd);
 	if (is_good)
 		return document;
 	document_free(document);

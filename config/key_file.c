@@ -1,8 +1,8 @@
 #include "config/key_file.h"
 
+#include "config/file.h"
 #include "config/report.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,40 +38,24 @@ bool key_file_is_private(const char *path, const struct stat *stat, char why[KEY
 	return false;
 }
 
-static int read_all(int fd, char *to, size_t size)
-{
-	size_t len = 0;
-	while (len < size) {
-		ssize_t n = read(fd, to + len, size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (int)len;
-}
-
 int key_file_load(const char *path, char *to, size_t size, char why[KEY_WHY_MAX])
 {
 	struct stat stat;
-	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int len = -1;
-	if (fd < 0 || fstat(fd, &stat) < 0) {
-		explain(why, "cannot open %s: %s", path, strerror(errno));
-	} else if (S_ISDIR(stat.st_mode)) {
-		explain(why, "cannot read %s: %s", path, strerror(EISDIR));
-	} else if (key_file_is_private(path, &stat, why)) {
-		len = read_all(fd, to, size);
-		if (len < 0)
-			explain(why, "cannot read %s: %s", path, strerror(-len));
+	size_t len = 0;
+	int fd = file_open(path), error = fd < 0 ? fd : 0;
+	if (error == 0 && fstat(fd, &stat) < 0)
+		error = -errno;
+	bool is_private = error == 0 && key_file_is_private(path, &stat, why);
+	if (error != 0) {
+		explain(why, "cannot open %s: %s", path, file_error_text(error));
+	} else if (is_private) {
+		error = file_read(fd, to, size, &len);
+		if (error != 0)
+			explain(why, "cannot read %s: %s", path, file_error_text(error));
 	}
-	if (fd >= 0 && !is_stdin)
+	if (fd >= 0)
 		close(fd);
-	return len < 0 ? -1 : len;
+	return is_private && error == 0 ? (int)len : -1;
 }
 
 static size_t trimmed(const char *text, size_t len)

@@ -1,9 +1,9 @@
 #include "config/read_list.h"
 
+#include "config/file.h"
 #include "config/suggest.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -234,33 +234,17 @@ bool read_list_cidrs_text(
 	return read_lines(&r);
 }
 
-/* At most READ_LIST_SIZE_MAX + 1 bytes. Return: an error's number, or 0. */
-static int read_all(int fd, uint8_t *to, size_t *ret_len)
-{
-	size_t len = 0;
-	while (len < READ_LIST_SIZE_MAX + 1) {
-		ssize_t n = read(fd, to + len, READ_LIST_SIZE_MAX + 1 - len);
-		if (n == 0)
-			break;
-		if (n < 0 && errno != EINTR)
-			return errno;
-		len += n > 0 ? (size_t)n : 0;
-	}
-	*ret_len = len;
-	return 0;
-}
-
 static bool load(const char *path, struct report *report, uint8_t *to, size_t *ret_len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = file_open(path);
 	if (fd < 0) {
-		report_add_plain(report, "cannot open %s: %s", path, strerror(errno));
+		report_add_plain(report, "cannot open %s: %s", path, file_error_text(fd));
 		return false;
 	}
-	int error = read_all(fd, to, ret_len);
+	int error = file_read(fd, to, READ_LIST_SIZE_MAX + 1, ret_len);
 	close(fd);
 	if (error != 0)
-		report_add_plain(report, "cannot read %s: %s", path, strerror(error));
+		report_add_plain(report, "cannot read %s: %s", path, file_error_text(error));
 	else if (*ret_len > READ_LIST_SIZE_MAX)
 		report_add_plain(report, "%s: larger than %u MiB", path, READ_LIST_SIZE_MAX >> 20);
 	return error == 0 && *ret_len <= READ_LIST_SIZE_MAX;

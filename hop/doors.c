@@ -24,6 +24,7 @@ struct hop_doors {
 	struct hop_datagrams *datagrams;
 	struct door *list;
 	struct proxy_reader *proxies;
+	const struct hop_generation *next; /* while it is prepared; borrowed */
 };
 
 static void on_client(struct stream *stream, const union addr_sock *peer, void *owner)
@@ -63,20 +64,28 @@ int hop_doors_new(
 	return 0;
 }
 
-/* Whose word is taken for who their clients are, by the configuration in use. */
+static const struct netset *find_proxies(const struct door *door, const struct hop_generation *g)
+{
+	for (size_t i = 0; g != NULL && i < g->options.n_listen; i++) {
+		if (g->sites[i] == door->site)
+			return &g->options.listen[i].proxies;
+	}
+	return NULL;
+}
+
+/* Whose word is taken for who their clients are, by the configuration in use; by the next one while
+ * other workers prepare it and somebody comes to a new door. */
 static const struct netset *proxies_of(const struct door *door)
 {
-	const struct hop_worker *worker = door->doors->worker;
-	size_t i = 0;
-	while (worker->generation->sites[i] != door->site)
-		i++;
-	return &worker->options->listen[i].proxies;
+	const struct netset *proxies = find_proxies(door, door->doors->worker->generation);
+	return proxies != NULL ? proxies : find_proxies(door, door->doors->next);
 }
 
 static void on_accept(struct stream *stream, const union addr_sock *peer, void *owner)
 {
 	struct door *door = owner;
-	if (netset_find_sock(proxies_of(door), peer) != NULL)
+	const struct netset *proxies = proxies_of(door);
+	if (proxies != NULL && netset_find_sock(proxies, peer) != NULL)
 		proxy_reader_take(door->doors->proxies, stream, peer);
 	else
 		on_client(stream, peer, door->doors);
@@ -198,6 +207,7 @@ static struct door *find_door(const struct hop_doors *doors, const struct hop_si
 int hop_doors_prepare(
 	struct hop_doors *doors, const struct hop_generation *generation, size_t *ret_i)
 {
+	doors->next = generation;
 	for (size_t i = 0; i < generation->options.n_listen; i++) {
 		struct door *door = find_door(doors, generation->sites[i]);
 		int error = 0;
@@ -216,6 +226,7 @@ int hop_doors_prepare(
 void hop_doors_commit(struct hop_doors *doors)
 {
 	struct door *door, *next;
+	doors->next = NULL;
 	DL_FOREACH_SAFE (doors->list, door, next) {
 		if (!door->is_wanted)
 			close_door(doors, door);
@@ -227,6 +238,7 @@ void hop_doors_commit(struct hop_doors *doors)
 void hop_doors_cancel(struct hop_doors *doors)
 {
 	struct door *door, *next;
+	doors->next = NULL;
 	DL_FOREACH_SAFE (doors->list, door, next) {
 		door->is_wanted = false;
 		if (door->is_new)
@@ -237,6 +249,7 @@ void hop_doors_cancel(struct hop_doors *doors)
 void hop_doors_close(struct hop_doors *doors)
 {
 	struct door *door, *next;
+	doors->next = NULL;
 	DL_FOREACH_SAFE (doors->list, door, next)
 		close_door(doors, door);
 	proxy_reader_free(doors->proxies);

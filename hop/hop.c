@@ -108,8 +108,8 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	struct hop_generation *generation = next;
 	char text[ADDR_TEXT_MAX];
 	size_t i = NONE;
-	int error = 0;
-	if (server->worker.i_worker == 0)
+	int error = server->worker.is_draining ? -ECANCELED : 0; /* its doors are shut for good */
+	if (error == 0 && server->worker.i_worker == 0)
 		error = hop_generation_open(generation, server->hop->current,
 			atomic_load(&server->hop->n_left) > 0, &i);
 	if (error == 0)

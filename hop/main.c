@@ -1,5 +1,6 @@
 #include "config/address.h"
 #include "config/daemon.h"
+#include "config/file.h"
 #include "config/port_owner.h"
 #include "config/read_hop.h"
 #include "config/users.h"
@@ -233,11 +234,21 @@ struct running {
 	struct daemon_reload log;
 };
 
+/* From standard input, or another descriptor: it cannot be read again. */
+static bool reads_once(const struct flags *flags)
+{
+	for (size_t i = 0; i < flags->users.n_words; i++) {
+		const char *comma = strchr(flags->users.words[i], ',');
+		if (comma != NULL && file_is_descriptor(comma + 1))
+			return true;
+	}
+	return file_is_descriptor(flags->daemon.config);
+}
+
 static bool load(void *owner, struct hop_options *ret, struct reload_report *to)
 {
 	struct running *running = owner;
 	struct hop_options o = HOP_OPTIONS_DEFAULT;
-	const char *config = running->flags->daemon.config;
 	struct report *report = report_new("hop");
 	char *path = NULL;
 	if (report == NULL)
@@ -245,7 +256,7 @@ static bool load(void *owner, struct hop_options *ret, struct reload_report *to)
 	running->log.next = (struct log_options)LOG_OPTIONS_DEFAULT;
 	o.passed = running->passed;
 	enum cli_exit result =
-		config != NULL && strcmp(config, "-") == 0
+		reads_once(running->flags)
 			? daemon_reload_stdin(report)
 			: configure(running->flags, &o, &running->log.next, report, &path);
 	bool is_good = result == CLI_OK;

@@ -176,6 +176,17 @@ class AccessTest(Base):
             access.process.wait_log(re.escape(why))
             self.assertTrue(exchange(kept) and exchange(connect(a)) and self.refuses(b))
 
+    def test_a_pipe_that_nobody_writes_is_not_waited_for(self):
+        a = self.ports[0]
+        access = self.run_access(self.forward(a))
+        os.unlink(access.path)
+        os.mkfifo(access.path)
+        access.reload(pattern=FAILED)
+        access.process.wait_log("named pipe")
+        self.assertTrue(exchange(connect(a)))
+        access.process.signal(signal.SIGTERM)
+        self.assertEqual(access.process.wait(), 0)
+
     def test_a_port_in_use_changes_nothing(self):
         a, b, c = self.ports
         access = self.run_access(self.forward(a))
