@@ -95,6 +95,12 @@ const struct chain_spec *access_options_chain_of(const struct chain_upstream_spe
 	return upstream->members[0].chain;
 }
 
+bool access_capture_can_be_at(enum access_capture capture, const struct addr *at)
+{
+	return capture == ACCESS_NO_CAPTURE || addr_is_port(at) ||
+	       (at->kind == ADDR_SYSTEMD && capture == ACCESS_REDIRECT);
+}
+
 void access_options_deinit(struct access_options *options)
 {
 	for (size_t i = 0; i < options->n_listen; i++) {

@@ -107,6 +107,10 @@ struct chain_upstream_spec *access_options_find(
 /** access_options_chain_of() - the chain that speaks for an upstream where one is asked for: its
  * first. */
 const struct chain_spec *access_options_chain_of(const struct chain_upstream_spec *upstream);
+/** access_capture_can_be_at() - whether what is captured can come in at @at. Else: why not. */
+bool access_capture_can_be_at(enum access_capture capture, const struct addr *at);
+#define ACCESS_CAPTURE_PLACES                                                                      \
+	"what rules of the kernel redirect comes to a port (with redirect, of systemd too)"
 void access_options_deinit(struct access_options *options);
 
 #endif

@@ -41,11 +41,6 @@ static bool is_own(const union addr_sock *at)
 	return is_bound;
 }
 
-bool transparent_can_be_at(const struct addr *at, enum access_capture capture)
-{
-	return addr_is_port(at) || (at->kind == ADDR_SYSTEMD && capture == ACCESS_REDIRECT);
-}
-
 bool transparent_is_loop(const union addr_sock *target, uint16_t port)
 {
 	return addr_sock_port(target) == port && is_own(target);

@@ -8,11 +8,6 @@
 #include "common/stream.h"
 #include "common/udp.h"
 
-/** transparent_can_be_at() - whether what is captured can come in at @at. Else: why not. */
-bool transparent_can_be_at(const struct addr *at, enum access_capture capture);
-#define TRANSPARENT_PLACES                                                                         \
-	"what rules of the kernel redirect comes to a port (with redirect, of systemd too)"
-
 /** transparent_target() - the target of @stream, which was accepted at @port of ours. Return:
  * false, logged, if nothing was redirected, or what goes to ourselves: it would come back for ever.
  */

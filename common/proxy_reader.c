@@ -135,9 +135,10 @@ void proxy_reader_take(
 
 void proxy_reader_free(struct proxy_reader *reader)
 {
+	struct waiting *w, *next;
 	if (reader == NULL)
 		return;
-	while (reader->waiting != NULL)
-		stream_leave(let_go(reader->waiting));
+	DL_FOREACH_SAFE (reader->waiting, w, next)
+		stream_leave(let_go(w));
 	free(reader);
 }

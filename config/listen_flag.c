@@ -1,6 +1,5 @@
 #include "config/listen_flag.h"
 
-#include "access/transparent.h"
 #include "config/address.h"
 #include "config/read_logins.h"
 
@@ -154,8 +153,8 @@ enum cli_exit listen_flag_read(const struct cli *cli, const struct listen_flags 
 		if (!read_logins_file(flags->users_file, report, &ret->users, &ret->n_users))
 			return CLI_CONFIG;
 	}
-	if (ret->capture != ACCESS_NO_CAPTURE && !transparent_can_be_at(&ret->addr, ret->capture)) {
-		cli_wrong(cli, "--listen %s: " TRANSPARENT_PLACES, text);
+	if (!access_capture_can_be_at(ret->capture, &ret->addr)) {
+		cli_wrong(cli, "--listen %s: " ACCESS_CAPTURE_PLACES, text);
 		return CLI_USAGE;
 	}
 	if ((ret->addr.kind == ADDR_UNIX || ret->addr.kind == ADDR_STDIO) &&

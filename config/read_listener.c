@@ -1,6 +1,5 @@
 #include "config/read_listener.h"
 
-#include "access/transparent.h"
 #include "config/address.h"
 #include "config/field.h"
 #include "config/read_limits.h"
@@ -194,8 +193,9 @@ static void complete(struct document *d, const struct json *object, struct acces
 static void check_capture(
 	struct document *d, const struct json *object, const struct access_listener *l)
 {
-	if (l->capture != ACCESS_NO_CAPTURE && !transparent_can_be_at(&l->addr, l->capture))
-		document_error(d, json_member(object, "addr"), DOCUMENT_VALUE, TRANSPARENT_PLACES);
+	if (!access_capture_can_be_at(l->capture, &l->addr))
+		document_error(
+			d, json_member(object, "addr"), DOCUMENT_VALUE, ACCESS_CAPTURE_PLACES);
 }
 
 static void check_users(

@@ -77,10 +77,14 @@ Test(place, a_live_socket_stays_and_a_stale_one_is_replaced)
 	cr_assert_eq(place_open(&at, 0600, NULL, &place), 0);
 	cr_expect_eq(place_open(&at, 0600, NULL, &other), -EADDRINUSE);
 	cr_expect_eq(try_connect(&at), 0, "whoever was there still is");
-	close(place_fd(place, SOCK_STREAM, 0)); /* as if its process had died */
+	shutdown(place_fd(place, SOCK_STREAM, 0), SHUT_RDWR); /* as if its process had died */
 	cr_expect_eq(place_open(&at, 0600, NULL, &other), 0);
 	cr_expect_eq(try_connect(&at), 0);
+	place_set_mode(place, 0666); /* the file is not its own any more */
+	place_free(place);
+	cr_expect_eq(try_connect(&at), 0);
 	place_free(other);
+	cr_expect_eq(try_connect(&at), ENOENT);
 }
 
 Test(place, what_is_no_socket_is_never_removed)
