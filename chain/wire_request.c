@@ -341,6 +341,11 @@ int wire_request_encode(const struct wire_request *request, enum wire_transport 
 
 /* ---- decode ---- */
 
+bool wire_request_is_last(const struct wire_request *r)
+{
+	return r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
+}
+
 void wire_request_kid(
 	const uint8_t r[WIRE_REQUEST], const struct wire_mask *mask, uint8_t kid[WIRE_KID])
 {

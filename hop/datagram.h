@@ -4,7 +4,7 @@
  * Does: the datagrams of one worker: sockets to clients, a socket upstream per flow, between them
  * the rules of hop/flow.h. Knows: sockets, DNS, policy, quotas. Never knows: block layouts, epochs.
  */
-#include "hop/session.h"
+#include "hop/worker.h"
 
 struct hop_datagrams;
 /** hop_datagrams_new() - borrows @worker, whose udp and ephemeral are there. */

@@ -3,6 +3,7 @@
 #include "common/listener.h"
 #include "common/place.h"
 #include "common/proxy_reader.h"
+#include "hop/session.h"
 
 #include <stdlib.h>
 #include <utlist.h>

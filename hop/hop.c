@@ -3,6 +3,7 @@
 #include "common/place.h"
 #include "common/workers.h"
 #include "hop/control.h"
+#include "hop/session.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,27 +1,18 @@
 #include "hop/session.h"
 
-#include "common/dial.h"
-#include "common/loop.h"
-#include "common/proxy_header.h"
-#include "common/secure.h"
 #include "common/tcp.h"
-#include "hop/header.h"
 #include "hop/measure.h"
-#include "hop/reply.h"
-#include "hop/target.h"
+#include "hop/opening.h"
+#include "hop/reach.h"
 #include "hop/udp_stream.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #define LOG_MODULE "hop"
 #include "common/log.h"
-
-#define NEXT_HEADER_MS                                                                             \
-	90000 /* a new R may start so long after S(OK, KEEP) (docs/protocol.md 2.7.6) */
 
 enum state {
 	STATE_HEADER,
@@ -41,33 +32,18 @@ static const struct {
 	[STATE_CLOSING] = { "closing", 0 },
 };
 
-/* What a session needs until its relay runs; freed then, so that an idle relay is small. */
-struct opening {
-	struct hop_session *session;
-	struct hop_header header;
-	const struct hop_users *users;     /* among whom the header is looked up */
-	struct hop_generation *generation; /* of these; held */
-	struct timer deadline;
-	uint64_t start_ms; /* accept, or end of the last good header: N and T of 2.11 count from
-			      here */
-	struct dial *dial;
-	struct target_check check;
-	struct udp_stream *udp; /* command UDP, in place of dial */
-	struct wire_pair *pair; /* exit with FS */
-	uint8_t ss[SEAL_CURVE];
-};
-
 struct hop_session {
 	struct hop_session *prev, *next;
 	struct hop_worker *worker;
 	struct stream *client;
-	struct opening *opening;           /* NULL from RELAY on */
+	struct hop_opening *opening;       /* NULL from RELAY on, so that an idle relay is small */
+	struct hop_reach *reach;           /* only in DIAL */
 	struct relay *relay;               /* only in RELAY; NULL for datagrams */
 	struct udp_stream *udp;            /* the same for command UDP */
 	const struct hop_entry *entry;     /* once known */
 	struct hop_generation *generation; /* of @entry; held */
 	char *target;                      /* for the log; NULL until known */
-	struct charge connection, user_connection, lookup;
+	struct charge connection, user_connection;
 	struct source_charge source;
 	uint64_t start_ms;
 	union addr_sock peer;
@@ -86,28 +62,18 @@ static void enter(struct hop_session *s, enum state next)
 	s->state = (uint8_t)next;
 }
 
-/* Those of the user, who may be of a configuration that was replaced meanwhile. */
-static const struct hop_options *options_of(const struct hop_session *s)
-{
-	return s->generation != NULL ? &s->generation->options : s->worker->options;
-}
-
 static void free_opening(struct hop_session *s)
 {
-	struct opening *o = s->opening;
-	if (o == NULL)
-		return;
-	loop_timer_stop(s->worker->loop, &o->deadline);
-	if (o->dial != NULL)
-		dial_cancel(o->dial);
-	if (o->udp != NULL)
-		udp_stream_cancel(o->udp);
-	wire_pair_release(o->pair);
-	hop_header_deinit(&o->header);
-	hop_generation_release(o->generation);
-	seal_wipe(o->ss, sizeof o->ss);
-	free(o);
+	if (s->reach != NULL)
+		hop_reach_cancel(s->reach);
+	s->reach = NULL;
+	hop_opening_free(s->opening);
 	s->opening = NULL;
+}
+
+static const struct wire_request *request_of(const struct hop_session *s)
+{
+	return hop_opening_header(s->opening)->request;
 }
 
 static void log_end(const struct hop_session *s, const char *end, uint64_t up, uint64_t down)
@@ -129,7 +95,6 @@ static void finish(struct hop_session *s)
 	free_opening(s);
 	charge_return(&s->connection);
 	charge_return(&s->user_connection);
-	charge_return(&s->lookup);
 	source_charge_return(&s->source);
 	DL_DELETE(worker->sessions, s);
 	hop_generation_release(s->generation);
@@ -163,40 +128,19 @@ static void end_early(struct hop_session *s, const char *end)
 /* What strangers get (docs/protocol.md 2.11). */
 static void fall_silent(struct hop_session *s)
 {
-	struct opening *o = s->opening;
-	struct stream *client = s->client;
-	uint64_t n_received = o->header.n_in, start_ms = o->start_ms;
 	if (s->worker->options->on_bad == HOP_BAD_RESET) {
 		close_now(s, true);
 		return;
 	}
 	enter(s, STATE_CLOSING);
-	drain_silent(s->worker->drain, client, n_received, start_ms);
+	hop_opening_fall_silent(s->opening);
 	finish(s);
-}
-
-static void log_stranger(const struct hop_session *s)
-{
-	const struct hop_header *h = &s->opening->header;
-	char from[ADDR_TEXT_MAX];
-	const char *user = h->entry != NULL ? h->entry->user->name : "-";
-	addr_sock_print(&s->peer, from);
-	if (h->reason == HOP_REASON_CLOCK)
-		LOG_LIMITED(LOG_LEVEL_NOTICE,
-			"rejected: authentic, but its clock differs reason=clock from=%s user=%s "
-			"off_s=%.1f",
-			from, user, (double)h->skew_ms / 1000);
-	else
-		LOG_LIMITED(LOG_LEVEL_NOTICE, "rejected reason=%s from=%s user=%s",
-			hop_header_reason_name(h->reason), from, user);
 }
 
 /* Seals the reply. Return: false after the session was ended because that failed. */
 static bool seal_reply(struct hop_session *s, struct hop_reply *reply)
 {
-	const struct opening *o = s->opening;
-	const uint8_t *public = o->pair != NULL ? wire_pair_public(o->pair) : NULL;
-	if (hop_reply_seal(reply, &o->header, public, loop_wall_us() / 1000) == 0)
+	if (hop_opening_seal(s->opening, reply) == 0)
 		return true;
 	end_early(s, "local");
 	return false;
@@ -230,34 +174,10 @@ static void on_relayed(const struct relay_result *result, void *owner)
 	finish(s);
 }
 
-/* The client's payload stream: the socket itself, or at an exit the records on it. */
-static int open_payload(struct hop_session *s, const struct hop_reply *reply, struct stream **ret)
-{
-	struct secure_options options = { .cipher = s->opening->header.cipher };
-	struct wire_secrets secrets;
-	*ret = s->client;
-	if ((s->opening->header.request->flags & WIRE_E2E) == 0)
-		return 0;
-	hop_reply_secrets(reply, &s->opening->header, s->opening->ss, &secrets);
-	memcpy(options.secret_in, secrets.up, sizeof secrets.up);
-	memcpy(options.secret_out, secrets.down, sizeof secrets.down);
-	int error = secure_open(s->client, &options, ret);
-	seal_wipe(&options, sizeof options);
-	seal_wipe(&secrets, sizeof secrets);
-	return error;
-}
-
-/* A middle hop has the next header in hand; behind all others nothing may come before the answer.
- */
-static bool is_addressed_last(const struct wire_request *r)
-{
-	return r->cmd != WIRE_CONNECT || (r->flags & WIRE_EXIT);
-}
-
 /* The hop R addresses last says OK only while nothing came behind R (2.7.1). */
 static bool has_early_data(struct hop_session *s)
 {
-	return is_addressed_last(s->opening->header.request) && tcp_has_input(s->client) != 0;
+	return wire_request_is_last(request_of(s)) && tcp_has_input(s->client) != 0;
 }
 
 /* Says OK; from then on s->client is the payload. Return: false after the session was ended. */
@@ -267,12 +187,12 @@ static bool say_ok(struct hop_session *s, struct hop_reply *reply)
 	if (!seal_reply(s, reply))
 		return false;
 	tcp_watch_hangup(s->client, false);
-	if (is_addressed_last(s->opening->header.request))
+	if (wire_request_is_last(request_of(s)))
 		stream_write(s->client, bytes_of(reply->bytes, reply->len));
 	else
 		tcp_write_more(s->client,
 			bytes_of(reply->bytes, reply->len)); /* the next hop's answer follows */
-	if (open_payload(s, reply, &payload) != 0) {
+	if (hop_opening_payload(s->opening, reply, &payload) != 0) {
 		end_early(s, "local");
 		return false;
 	}
@@ -300,52 +220,6 @@ static void start_relay(struct hop_session *s, struct stream *next, struct hop_r
 	}
 }
 
-/* docs/protocol.md 2.2, CLIENT: its user's targets hear first whose connection this is. */
-static void name_client(
-	const struct hop_session *s, struct stream *target, const union addr_sock *address)
-{
-	const struct wire_request *r = s->opening->header.request;
-	uint8_t header[PROXY_HEADER_WRITE];
-	if (!s->entry->user->has_proxy_header || !r->has_client || !(r->flags & WIRE_EXIT))
-		return;
-	size_t len = proxy_header_write(&r->client, address, header);
-	stream_write(target, bytes_of(header, len));
-}
-
-static void on_dialled(const struct dial_result *result, void *owner)
-{
-	struct hop_session *s = owner;
-	struct opening *o = s->opening;
-	struct hop_reply reply = { .response = {
-					   .tries = result->n_tries,
-					   .resolve_us = result->resolve_us,
-					   .connect_us = result->connect_us,
-				   } };
-	o->dial = NULL;
-	charge_return(&s->lookup);
-	if (result->error == ERR_DENIED) {
-		reply.response.status = (uint8_t)o->check.refusal.status;
-		reply.response.detail = o->check.refusal.detail;
-	} else if (result->error != 0) {
-		hop_reply_status(result, &reply.response.status, &reply.response.detail);
-	}
-	if (o->header.request->flags & WIRE_TRACE && result->n_tries > 0) {
-		reply.response.has_address = true;
-		reply.response.address = result->address;
-	}
-	if (result->error != 0) {
-		answer_and_linger(s, &reply);
-		return;
-	}
-	if (has_early_data(s)) {
-		stream_drop(result->stream);
-		end_early(s, "early-data");
-		return;
-	}
-	name_client(s, result->stream, &result->address);
-	start_relay(s, result->stream, &reply);
-}
-
 static void on_flow_done(const struct udp_stream_result *result, void *owner)
 {
 	struct hop_session *s = owner;
@@ -354,84 +228,37 @@ static void on_flow_done(const struct udp_stream_result *result, void *owner)
 	finish(s);
 }
 
-static void on_flow_opened(const struct hop_flow_outcome *outcome, void *owner)
+static void start_flow(struct hop_session *s, struct udp_stream *flow, struct hop_reply *reply)
+{
+	if (!say_ok(s, reply)) {
+		udp_stream_cancel(flow);
+		return;
+	}
+	s->udp = flow;
+	enter(s, STATE_RELAY);
+	free_opening(s);
+	udp_stream_run(flow, s->client, on_flow_done, s);
+}
+
+static void on_reached(struct hop_reached *reached, void *owner)
 {
 	struct hop_session *s = owner;
-	struct opening *o = s->opening;
-	struct udp_stream *udp = o->udp;
-	struct hop_reply reply = { .response = {
-					   .status = outcome->status,
-					   .detail = outcome->detail,
-					   .tries = outcome->tries,
-					   .resolve_us = outcome->resolve_us,
-					   .connect_us = outcome->connect_us,
-					   .has_address = outcome->has_address &&
-							  (o->header.request->flags & WIRE_TRACE),
-					   .address = outcome->address,
-				   } };
-	if (outcome->status != STATUS_OK) {
-		o->udp = NULL;
-		answer_and_linger(s, &reply);
+	s->reach = NULL;
+	if (reached->reply.response.status != STATUS_OK) {
+		answer_and_linger(s, &reached->reply);
 		return;
 	}
 	if (has_early_data(s)) {
+		hop_reached_drop(reached);
 		end_early(s, "early-data");
 		return;
 	}
-	if (!say_ok(s, &reply))
+	if (reached->flow != NULL) {
+		start_flow(s, reached->flow, &reached->reply);
 		return;
-	o->udp = NULL;
-	s->udp = udp;
-	enter(s, STATE_RELAY);
-	free_opening(s);
-	udp_stream_run(udp, s->client, on_flow_done, s);
-}
-
-static int open_flow(struct hop_session *s)
-{
-	struct opening *o = s->opening;
-	const struct wire_request *r = o->header.request;
-	struct udp_stream_options options = {
-		.worker = s->worker,
-		.entry = s->entry,
-		.to = &r->to,
-		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
-		.unanswered_ms = HOP_FLOW_UNREPLIED_MS,
-		.answered_ms = hop_flow_answered_ms(r->to.port),
-	};
-	hop_user_shapers(s->entry->limits, s->worker->shaper, &options.shapers);
-	int error = udp_stream_open(&options, on_flow_opened, s, &o->udp);
-	shaper_set_release(&options.shapers);
-	return error;
-}
-
-static int dial(struct hop_session *s)
-{
-	struct opening *o = s->opening;
-	const struct wire_request *r = o->header.request;
-	struct dial_options options = {
-		.loop = s->worker->loop,
-		.resolver = s->worker->resolver,
-		.filter = target_filter,
-		.filter_owner = &o->check,
-		.timeout_ms = target_timeout_ms(s->worker->options, r->timeout),
-		.speaks_first = !is_addressed_last(r),
-	};
-	o->check = (struct target_check){
-		.options = options_of(s),
-		.local = s->worker->local,
-		.user = s->entry->user,
-		.to = &r->to,
-	};
-	if (!target_check_name(&o->check)) {
-		refuse(s, (uint8_t)o->check.refusal.status, o->check.refusal.detail);
-		return 0;
 	}
-	if (r->to.kind == ADDR_NAME && !charge_take(&s->lookup, &s->entry->limits->lookups)) {
-		refuse(s, STATUS_LIMIT, 0);
-		return 0;
-	}
-	return dial_start(&options, &r->to, on_dialled, s, &o->dial);
+	hop_reached_name_client(reached, s->entry->user, request_of(s));
+	start_relay(s, reached->stream, &reached->reply);
 }
 
 static void keep_target(struct hop_session *s, const char *name)
@@ -442,65 +269,26 @@ static void keep_target(struct hop_session *s, const char *name)
 
 static void reach_target(struct hop_session *s)
 {
-	const struct wire_request *r = s->opening->header.request;
+	struct hop_reach_wish wish = {
+		.worker = s->worker,
+		.entry = s->entry,
+		.options = s->generation != NULL ? &s->generation->options : s->worker->options,
+		.request = request_of(s),
+	};
+	struct policy_verdict refusal;
 	char text[ADDR_TEXT_MAX];
-	keep_target(s, addr_print(&r->to, text));
+	keep_target(s, addr_print(&wish.request->to, text));
 	enter(s, STATE_DIAL);
-	loop_timer_stop(s->worker->loop, &s->opening->deadline);
 	tcp_watch_hangup(s->client, true);
-	if ((r->cmd == WIRE_CMD_UDP ? open_flow(s) : dial(s)) != 0)
-		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
+	if (!hop_reach_start(&wish, on_reached, s, &s->reach, &refusal))
+		refuse(s, (uint8_t)refusal.status, refusal.detail);
 }
-
-static void on_expiry(struct timer *timer)
-{
-	struct hop_worker *w =
-		(struct hop_worker *)((char *)timer - offsetof(struct hop_worker, expiry));
-	uint64_t due_ms = wire_ephemeral_expire(w->ephemeral, loop_now_ms(w->loop));
-	if (due_ms != UINT64_MAX)
-		loop_timer_start(w->loop, timer, due_ms, on_expiry);
-}
-
-void hop_worker_watch_ephemeral(struct hop_worker *worker)
-{
-	if (!timer_is_running(&worker->expiry))
-		on_expiry(&worker->expiry);
-}
-
-void hop_worker_forget(struct hop_worker *worker)
-{
-	if (worker->loop != NULL)
-		loop_timer_stop(worker->loop, &worker->expiry);
-	wire_ephemeral_free(worker->ephemeral);
-	worker->ephemeral = NULL;
-}
-
-/* Line 16: the exit's half of the key agreement. Return: false after an answer was given. */
-static bool agree(struct hop_session *s)
-{
-	struct opening *o = s->opening;
-	if ((o->header.request->flags & WIRE_FS) == 0)
-		return true;
-	o->pair = wire_pair_acquire(s->worker->ephemeral, loop_now_ms(s->worker->loop));
-	if (o->pair == NULL) {
-		refuse(s, STATUS_LOCAL, DETAIL_LOCAL_MEMORY);
-		return false;
-	}
-	hop_worker_watch_ephemeral(s->worker);
-	if (!wire_pair_agree(o->pair, o->header.request->eph, o->ss)) {
-		refuse(s, STATUS_BAD_REQUEST, 48);
-		return false;
-	}
-	return true;
-}
-
-static void await_header(struct hop_session *s, uint64_t timeout_ms);
 
 /* ECHO and NOOP end here; a NOOP with KEEP begins again. */
 static void answer_probe(struct hop_session *s)
 {
 	struct hop_reply reply = { .response = { .status = STATUS_OK } };
-	const struct wire_request *r = s->opening->header.request;
+	const struct wire_request *r = request_of(s);
 	bool keeps = r->cmd == WIRE_NOOP && (r->flags & WIRE_KEEP);
 	if (has_early_data(s)) {
 		end_early(s, "early-data");
@@ -516,9 +304,7 @@ static void answer_probe(struct hop_session *s)
 		end_early(s, "unread-answers"); /* a client that reads none of its answers */
 		return;
 	}
-	hop_header_deinit(&s->opening->header);
-	s->opening->start_ms = loop_now_ms(s->worker->loop);
-	await_header(s, NEXT_HEADER_MS);
+	hop_opening_await_next(s->opening);
 }
 
 /* The relay's other end is this hop's own service. */
@@ -540,7 +326,7 @@ static void start_measure(struct hop_session *s)
 /* Line 17. */
 static void serve(struct hop_session *s)
 {
-	switch (s->opening->header.request->cmd) {
+	switch (request_of(s)->cmd) {
 	case WIRE_ECHO:
 	case WIRE_NOOP:
 		answer_probe(s);
@@ -558,8 +344,8 @@ static void serve(struct hop_session *s)
 static void on_request(struct hop_session *s)
 {
 	struct hop_user_limits *limits = s->entry->limits;
-	if (s->opening->header.request->cmd == WIRE_MEASURE &&
-		s->worker->options->refuses_measure) {
+	struct policy_verdict refusal;
+	if (request_of(s)->cmd == WIRE_MEASURE && s->worker->options->refuses_measure) {
 		refuse(s, STATUS_DENIED_CMD, 0);
 		return;
 	}
@@ -572,49 +358,29 @@ static void on_request(struct hop_session *s)
 		refuse(s, STATUS_RATE, 0);
 		return;
 	}
-	if (agree(s))
+	if (hop_opening_agree(s->opening, &refusal))
 		serve(s);
-}
-
-/* A header is looked up among the users of the moment in which it begins. */
-static void begin_header(struct hop_session *s)
-{
-	struct opening *o = s->opening;
-	hop_generation_release(o->generation);
-	o->generation = hop_generation_hold(s->worker->generation);
-	o->users = s->worker->users;
+	else
+		refuse(s, (uint8_t)refusal.status, refusal.detail);
 }
 
 /* Who sent the header is the user from now on. A kept connection holds its charge between its
  * headers: it is the same user's, or another's. */
 static void take_entry(struct hop_session *s)
 {
-	const struct hop_entry *entry = s->opening->header.entry;
+	const struct hop_entry *entry = hop_opening_header(s->opening)->entry;
 	if (s->user_connection.quota != &entry->limits->connections)
 		charge_return(&s->user_connection);
 	s->entry = entry;
 	hop_generation_release(s->generation);
-	s->generation = hop_generation_hold(s->opening->generation);
+	s->generation = hop_opening_generation(s->opening);
 }
 
 static void on_header_bytes(struct hop_session *s, struct bytes data)
 {
-	struct hop_worker *w = s->worker;
-	struct hop_header *h = &s->opening->header;
-	bool is_first = h->n_in == 0;
-	if (is_first)
-		begin_header(s);
-	struct hop_header_context context = { .users = s->opening->users, .replay = w->replay };
-	enum hop_header_step step =
-		hop_header_feed(h, &context, data, loop_wall_ms(), loop_now_ms(w->loop));
-	switch (step) {
+	const struct hop_header *h = hop_opening_header(s->opening);
+	switch (hop_opening_feed(s->opening, data)) {
 	case HOP_HEADER_MORE:
-		if (is_first && s->entry != NULL)
-			await_header(s,
-				w->options
-					->header_timeout_ms); /* after KEEP: from the first byte */
-		else
-			stream_read_limit(s->client, hop_header_wants(h));
 		return;
 	case HOP_HEADER_OK:
 		take_entry(s);
@@ -625,7 +391,7 @@ static void on_header_bytes(struct hop_session *s, struct bytes data)
 		refuse(s, h->status, h->detail);
 		return;
 	case HOP_HEADER_SILENT:
-		log_stranger(s);
+		hop_opening_log_stranger(s->opening, &s->peer);
 		fall_silent(s);
 		return;
 	}
@@ -658,23 +424,16 @@ static void on_client(
 	}
 }
 
-static void on_header_late(struct timer *timer)
+static void on_header_late(void *owner)
 {
-	struct opening *o = (struct opening *)((char *)timer - offsetof(struct opening, deadline));
-	fall_silent(o->session);
-}
-
-static void await_header(struct hop_session *s, uint64_t timeout_ms)
-{
-	loop_timer_start(s->worker->loop, &s->opening->deadline, timeout_ms, on_header_late);
-	stream_read_limit(s->client, hop_header_wants(&s->opening->header));
+	fall_silent(owner);
 }
 
 void hop_session_start(
 	struct hop_worker *worker, struct stream *client, const union addr_sock *peer)
 {
 	struct hop_session *s = calloc(1, sizeof *s);
-	if (s == NULL || (s->opening = calloc(1, sizeof *s->opening)) == NULL) {
+	if (s == NULL || hop_opening_new(worker, client, on_header_late, s, &s->opening) != 0) {
 		free(s);
 		stream_drop(client);
 		return;
@@ -683,9 +442,7 @@ void hop_session_start(
 	s->client = client;
 	s->peer = *peer;
 	s->id = ++worker->n_accepted;
-	s->start_ms = s->opening->start_ms = loop_now_ms(worker->loop);
-	s->opening->session = s;
-	hop_header_init(&s->opening->header);
+	s->start_ms = loop_now_ms(worker->loop);
 	stream_own(client, on_client, s);
 	DL_APPEND(worker->sessions, s);
 	if (!charge_take(&s->connection, worker->connections) ||
@@ -697,7 +454,7 @@ void hop_session_start(
 		close_now(s, true);
 		return;
 	}
-	await_header(s, worker->options->header_timeout_ms);
+	hop_opening_await(s->opening);
 }
 
 void hop_sessions_drain(struct hop_worker *worker)

@@ -7,7 +7,7 @@
  */
 #include "common/udp.h"
 #include "hop/flow.h"
-#include "hop/session.h"
+#include "hop/worker.h"
 
 struct udp_target_result {
 	struct hop_flow_outcome outcome; /* has_address: something was tried; to be told only where
