@@ -6,8 +6,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define FIRST_READ 2 /* no message of any of these protocols is shorter */
-
 /* To a client that speaks HTTP where only SOCKS is served; without the body for a HEAD. */
 #define NOT_HTTP_BODY                                                                              \
 	"This port is a SOCKS proxy (SOCKS5 or SOCKS4a); it does not take HTTP.\n"                 \
@@ -55,7 +53,7 @@ size_t greeting_wants(const struct greeting *greeting)
 		return socks_wants(greeting->socks);
 	if (greeting->http != NULL)
 		return http_greeting_wants(greeting->http);
-	return FIRST_READ;
+	return SOCKS_FIRST_READ; /* heads of HTTP are longer */
 }
 
 static bool serves(const struct greeting *greeting, unsigned protocol)

@@ -57,8 +57,8 @@ struct greeting_options {
 /** greeting_new() - Return: 0, ERR_NOMEM. */
 NODISCARD int greeting_new(const struct greeting_options *options, struct greeting **ret);
 void greeting_free(struct greeting *greeting); /* wipes. NULL ok */
-/** greeting_wants() - how many bytes may be read now (at least 1 while MORE): exact for SOCKS, so
- * that no payload is read; a buffer's worth for HTTP. */
+/** greeting_wants() - how many bytes may be read now (at least 1 while MORE): for SOCKS
+ * never so many that payload is read; a buffer's worth for HTTP. */
 size_t greeting_wants(const struct greeting *greeting);
 /** greeting_feed() - at most greeting_wants() bytes; all are taken. */
 enum greeting_step greeting_feed(struct greeting *greeting, struct bytes in);

@@ -66,9 +66,11 @@ void socks_deinit(struct socks *socks)
 	seal_wipe(socks, sizeof *socks);
 }
 
+/* What comes behind a first message is the begin of the next one. */
 size_t socks_wants(const struct socks *socks)
 {
-	return (size_t)(socks->n_wanted - socks->n_in);
+	bool is_first = socks->state == STATE_METHODS && socks->n_wanted < SOCKS_FIRST_READ;
+	return (size_t)(is_first ? SOCKS_FIRST_READ : socks->n_wanted) - socks->n_in;
 }
 
 /* Waits for the @n_wanted first bytes of the next message; the last one is gone. */
@@ -81,6 +83,20 @@ static enum greeting_step expect(struct socks *s, enum state state, uint16_t n_w
 	return GREETING_MORE;
 }
 
+/* The same, and what came behind the @n_taken bytes of the first message begins the next one. */
+static enum greeting_step expect_behind(
+	struct socks *s, size_t n_taken, enum state state, uint16_t n_wanted)
+{
+	uint8_t rest[SOCKS_FIRST_READ];
+	size_t n_rest = s->n_in - n_taken;
+	assert(n_rest <= sizeof rest);
+	memcpy(rest, s->in + n_taken, n_rest);
+	(void)expect(s, state, n_wanted);
+	memcpy(s->in, rest, n_rest);
+	s->n_in = (uint16_t)n_rest;
+	return GREETING_MORE;
+}
+
 /* The message is longer than what has been read. */
 static enum greeting_step expect_rest(struct socks *s, size_t n_wanted)
 {
@@ -90,9 +106,9 @@ static enum greeting_step expect_rest(struct socks *s, size_t n_wanted)
 
 static void put(struct socks *s, uint8_t first, uint8_t second)
 {
-	s->out[0] = first;
-	s->out[1] = second;
-	s->n_out = 2;
+	assert(s->n_out + 2u <= sizeof s->out);
+	s->out[s->n_out++] = first;
+	s->out[s->n_out++] = second;
 }
 
 static void put_address(struct wire_writer *w, const union addr_sock *bound)
@@ -115,7 +131,7 @@ static void put_address(struct wire_writer *w, const union addr_sock *bound)
 static void put_reply(struct socks *s, enum reply reply, const union addr_sock *bound)
 {
 	struct wire_writer w;
-	wire_writer_init(&w, s->out, sizeof s->out);
+	wire_writer_init(&w, s->out + s->n_out, sizeof s->out - s->n_out);
 	if (s->is_v4) {
 		wire_put_u8(&w, 0);
 		wire_put_u8(&w, reply == REPLY_OK ? REPLY_4_GRANTED : REPLY_4_REFUSED);
@@ -127,7 +143,7 @@ static void put_reply(struct socks *s, enum reply reply, const union addr_sock *
 		put_address(&w, bound);
 	}
 	assert(!w.failed);
-	s->n_out = (uint8_t)wire_written(&w);
+	s->n_out = (uint8_t)(s->n_out + wire_written(&w));
 }
 
 static enum greeting_step end(struct socks *s)
@@ -169,8 +185,9 @@ static enum greeting_step take_methods(struct socks *s)
 		return end(s);
 	}
 	put(s, VERSION_5, ours);
-	return s->needs_user ? expect(s, STATE_USER, USER_HEAD)
-			     : expect(s, STATE_REQUEST, REQUEST_HEAD);
+	size_t n_taken = METHODS_HEAD + n_methods;
+	return s->needs_user ? expect_behind(s, n_taken, STATE_USER, USER_HEAD)
+			     : expect_behind(s, n_taken, STATE_REQUEST, REQUEST_HEAD);
 }
 
 static enum greeting_step refuse_user(struct socks *s)
@@ -346,7 +363,10 @@ enum greeting_step socks_feed(struct socks *socks, struct bytes in)
 		return GREETING_MORE;
 	memcpy(socks->in + socks->n_in, in.ptr, n);
 	socks->n_in = (uint16_t)(socks->n_in + n);
-	return socks->n_in < socks->n_wanted ? GREETING_MORE : take(socks);
+	enum greeting_step step = GREETING_MORE;
+	while (step == GREETING_MORE && socks->n_in >= socks->n_wanted)
+		step = take(socks);
+	return step;
 }
 
 struct bytes socks_output(struct socks *socks)

@@ -17,10 +17,14 @@
  */
 #include "access/greeting.h"
 
+/* What may be read of the first message, whatever its length: a request, or a user and a request,
+ * follow it before any payload does, and they are longer. */
+#define SOCKS_FIRST_READ 7
+
 struct socks {
 	uint8_t in[2 + 255 + 1 + 255 + 2]; /* the message that is being read */
-	uint8_t out[4 + 16 + 2];
-	uint16_t n_in, n_wanted; /* n_wanted: as far as its length is known */
+	uint8_t out[2 + 4 + 16 + 2];       /* of two messages that were read at once */
+	uint16_t n_in, n_wanted;           /* n_wanted: as far as its length is known */
 	uint8_t n_out;
 	uint8_t state; /* of socks.c */
 	bool needs_user, is_v4;

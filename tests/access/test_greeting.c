@@ -1,4 +1,6 @@
 #include "access/greeting.h"
+
+#include "access/socks.h"
 #include "tests/support/failing.h"
 
 #include <criterion/criterion.h>
@@ -87,10 +89,10 @@ Test(greeting, before_the_first_byte_it_waits)
 	struct greeting_options options = { .protocols = BOTH };
 	struct greeting *greeting;
 	cr_assert_eq(greeting_new(&options, &greeting), 0);
-	cr_expect_eq(greeting_wants(greeting), 2, "the shortest message: no methods");
+	cr_expect_eq(greeting_wants(greeting), 7, "no payload is so near");
 	cr_expect_eq(greeting_output(greeting).len, 0);
 	cr_expect_eq(greeting_feed(greeting, bytes_of(NULL, 0)), GREETING_MORE);
-	cr_expect_eq(greeting_wants(greeting), 2);
+	cr_expect_eq(greeting_wants(greeting), 7);
 	greeting_free(greeting);
 	greeting_free(NULL);
 }
@@ -191,7 +193,11 @@ static void expect_row(const struct row *row, const struct talk *t)
 {
 	char text[ADDR_TEXT_MAX];
 	cr_expect_eq(t->step, row->end, "%s: step %d", row->name, t->step);
-	cr_expect_eq(t->n_in, row->n_in, "%s: took %zu", row->name, t->n_in);
+	/* Behind methods that are refused a little more may have been read. */
+	bool is_exact = t->step == GREETING_READY || row->n_in >= SOCKS_FIRST_READ;
+	cr_expect(t->n_in == row->n_in ||
+			  (!is_exact && t->n_in > row->n_in && t->n_in <= SOCKS_FIRST_READ),
+		"%s: took %zu", row->name, t->n_in);
 	cr_expect(t->n_said == row->n_said && memcmp(t->said, row->said, t->n_said) == 0, "%s",
 		row->name);
 	if (t->step != GREETING_READY || row->target == NULL)

@@ -255,7 +255,11 @@ static void expect_row(const struct row *row, const struct talk *t)
 {
 	char text[ADDR_TEXT_MAX];
 	cr_expect_eq(t->step, row->end, "%s: step %d", row->name, t->step);
-	cr_expect_eq(t->n_in, row->in.len, "%s: took %zu", row->name, t->n_in);
+	/* Behind methods that are refused a little more may have been read. */
+	size_t n_max = row->end == GREETING_READY || row->in.len >= SOCKS_FIRST_READ
+			       ? row->in.len
+			       : SOCKS_FIRST_READ;
+	cr_expect(t->n_in >= row->in.len && t->n_in <= n_max, "%s: took %zu", row->name, t->n_in);
 	cr_expect(hex_is(t->out, t->n_out, row->out), "%s", row->name);
 	cr_expect_eq(socks_wants(&t->socks), 0, "%s: not one byte of payload", row->name);
 	if (row->end != GREETING_READY)
