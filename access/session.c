@@ -336,6 +336,15 @@ static void start_http(struct access_session *s)
 	enter(s, STATE_HTTP);
 }
 
+/* For the log, if there is one. */
+static bool note_request(struct access_session *s)
+{
+	bool is_logged = worker_of(s)->options->logs_connections;
+	free(s->told);
+	s->told = is_logged ? opening_tell(s->opening) : NULL;
+	return s->told != NULL || !is_logged;
+}
+
 static void serve_request(struct access_session *s)
 {
 	const struct greeting_request *request = opening_request(s->opening);
@@ -343,9 +352,7 @@ static void serve_request(struct access_session *s)
 		start_http(s);
 		return;
 	}
-	free(s->told);
-	s->told = opening_tell(s->opening);
-	if (s->told == NULL) {
+	if (!note_request(s)) {
 		end_early(s, "local");
 		return;
 	}

@@ -17,7 +17,6 @@ try {
 	struct chain_session *session; /* NULL: this place is free */
 	size_t i_tried;
 	uint64_t start_us;
-	struct chain_answers answers;
 };
 
 struct chain_attempt {
@@ -33,7 +32,8 @@ struct chain_attempt {
 	size_t n_tried;
 	struct chain_tried tried[CHAIN_ATTEMPT_TRIES];
 	struct try tries[CHAIN_ATTEMPT_AT_ONCE];
-	size_t i_failed; /* of tried: whose error it is */
+	struct chain_answers *answers; /* one per place in tries, or NULL: nobody asks for them */
+	size_t i_failed;               /* of tried: whose error it is */
 	struct chain_error error;
 	chain_attempt_fn *on_done;
 	void *owner;
@@ -55,6 +55,19 @@ static size_t n_running(const struct chain_attempt *a)
 static struct chain_way *way_of(const struct try *t)
 {
 	return t->attempt->tried[t->i_tried].way;
+}
+
+/* Clocks are read for who wants to know only. */
+static bool wants_answers(const struct chain_attempt *a)
+{
+	return a->options.answers != NULL || chain_upstream_has_choice(a->upstream);
+}
+
+/* Return: NULL where they are not wanted. */
+static struct chain_answers *answers_of(const struct try *t)
+{
+	const struct chain_attempt *a = t->attempt;
+	return a->answers != NULL ? &a->answers[t - a->tries] : NULL;
 }
 
 static void cancel(struct try *t)
@@ -79,6 +92,7 @@ static void destroy(struct chain_attempt *a)
 	let_go(a);
 	for (size_t i = 0; i < a->n_tried; i++)
 		chain_way_release(a->tried[i].way);
+	free(a->answers);
 	free(a);
 }
 
@@ -116,14 +130,14 @@ static void note_error(
 	a->error = *error;
 	a->i_failed = t->i_tried;
 	if (a->options.answers != NULL)
-		*a->options.answers = t->answers;
+		*a->options.answers = *answers_of(t);
 }
 
 /* Return: whether another way may do better. */
 static bool note_failed(struct try *t, const struct chain_error *error)
 {
 	struct chain_attempt *a = t->attempt;
-	struct chain_verdict verdict = chain_way_report(way_of(t), error, &t->answers, 0);
+	struct chain_verdict verdict = chain_way_report(way_of(t), error, answers_of(t), 0);
 	log_failed(a, error);
 	a->tried[t->i_tried].hop = verdict.hop;
 	note_error(a, t, error);
@@ -145,13 +159,13 @@ static void give_up(struct try *t)
 static void stand(struct try *t, struct stream *stream)
 {
 	struct chain_attempt *a = t->attempt;
-	(void)chain_way_report(way_of(t), NULL, &t->answers, loop_clock_us() - t->start_us);
+	(void)chain_way_report(way_of(t), NULL, answers_of(t), loop_clock_us() - t->start_us);
 	for (size_t i = 0; i < CHAIN_ATTEMPT_AT_ONCE; i++) {
 		if (a->tries[i].session != NULL && a->tries[i].i_tried < t->i_tried)
 			give_up(&a->tries[i]);
 	}
 	if (a->options.answers != NULL)
-		*a->options.answers = t->answers;
+		*a->options.answers = *answers_of(t);
 	finish(a, stream, t->i_tried);
 }
 
@@ -180,19 +194,22 @@ static uint32_t timeout_of_next(const struct chain_attempt *a)
 static int start_session(struct try *t, struct chain_way *way)
 {
 	struct chain_attempt *a = t->attempt;
+	if (a->answers == NULL && wants_answers(a)) {
+		a->answers = calloc(CHAIN_ATTEMPT_AT_ONCE, sizeof *a->answers);
+		if (a->answers == NULL)
+			return ERR_NOMEM;
+	}
 	struct chain_session_options options = {
 		.purpose = a->options.purpose,
 		.target = a->options.target,
 		.client = a->options.client,
 		.is_trace = a->options.is_trace,
 		.timeout_ms = timeout_of_next(a),
-		/* Clocks are read for who wants to know only. */
-		.answers = a->options.answers != NULL || chain_upstream_has_choice(a->upstream)
-				   ? &t->answers
-				   : NULL,
+		.answers = answers_of(t),
 	};
 	t->start_us = loop_clock_us();
-	t->answers = (struct chain_answers){ 0 };
+	if (options.answers != NULL)
+		*options.answers = (struct chain_answers){ 0 };
 	return chain_session_start(chain_way_client(way), &options, on_session, t, &t->session);
 }
 
@@ -362,6 +379,7 @@ int chain_attempt_start(struct chain_upstream *upstream,
 	a->owner = owner;
 	int error = begin(a);
 	if (error != 0) {
+		free(a->answers);
 		free(a);
 		return error;
 	}

@@ -187,8 +187,22 @@ static bool plan(struct chain_upstream *upstream, struct chain_upstream_member *
 	       substitute(upstream, member, who, peers, true);
 }
 
-struct chain_way *chain_upstream_choose(
-	struct chain_upstream *upstream, const struct chain_who *who)
+/* There is one way only: what goes over most chains. */
+static bool find_only(struct chain_upstream *upstream, struct chain_peer **peers)
+{
+	const struct chain_upstream_member *member = &upstream->members[0];
+	if (upstream->spec->n_members > 1)
+		return false;
+	for (size_t i = 0; i < member->chain->n_hops; i++) {
+		if (member->positions[i].n != 1)
+			return false;
+		peers[i] = member->positions[i].peers[0];
+	}
+	return true;
+}
+
+/* Of members and positions that have several, or of what was not tried yet. */
+static struct chain_way *choose(struct chain_upstream *upstream, const struct chain_who *who)
 {
 	struct chain_select_candidate list[CHAIN_CANDIDATES_MAX] = { 0 };
 	struct chain_peer *peers[CHAIN_HOPS_MAX];
@@ -211,4 +225,13 @@ struct chain_way *chain_upstream_choose(
 		}
 		list[i].is_tried = true;
 	}
+}
+
+struct chain_way *chain_upstream_choose(
+	struct chain_upstream *upstream, const struct chain_who *who)
+{
+	struct chain_peer *peers[CHAIN_HOPS_MAX];
+	if (who->n_tried == 0 && find_only(upstream, peers))
+		return chain_way_get(upstream, &upstream->members[0], peers);
+	return choose(upstream, who);
 }

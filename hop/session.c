@@ -261,10 +261,14 @@ static void on_reached(struct hop_reached *reached, void *owner)
 	start_relay(s, reached->stream, &reached->reply);
 }
 
-static void keep_target(struct hop_session *s, const char *name)
+/* For the log, if there is one. @to: or NULL, what is measured is the way to this hop. */
+static void keep_target(struct hop_session *s, const struct addr *to)
 {
+	char text[ADDR_TEXT_MAX];
+	if (!s->worker->options->logs_connections)
+		return;
 	free(s->target);
-	s->target = strdup(name);
+	s->target = strdup(to != NULL ? addr_print(to, text) : "measure");
 }
 
 static void reach_target(struct hop_session *s)
@@ -276,8 +280,7 @@ static void reach_target(struct hop_session *s)
 		.request = request_of(s),
 	};
 	struct policy_verdict refusal;
-	char text[ADDR_TEXT_MAX];
-	keep_target(s, addr_print(&wish.request->to, text));
+	keep_target(s, &wish.request->to);
 	enter(s, STATE_DIAL);
 	tcp_watch_hangup(s->client, true);
 	if (!hop_reach_start(&wish, on_reached, s, &s->reach, &refusal))
@@ -332,7 +335,7 @@ static void serve(struct hop_session *s)
 		answer_probe(s);
 		return;
 	case WIRE_MEASURE:
-		keep_target(s, "measure");
+		keep_target(s, NULL);
 		start_measure(s);
 		return;
 	default:
