@@ -134,6 +134,13 @@ static bool shut_when_drained(struct tcp *t)
 	return false;
 }
 
+/* The queue is empty: what asked for another read before this was known asks for nothing. */
+static void note_empty(struct tcp *t)
+{
+	t->is_readable = false;
+	t->poll.again &= (uint8_t)~READY_IN;
+}
+
 /* One read, or one "pull" event. Return: whether another may follow now. */
 static bool read_once(struct tcp *t)
 {
@@ -146,7 +153,7 @@ static bool read_once(struct tcp *t)
 	ssize_t n = recv(t->poll.fd, buffer, size, 0);
 	if (n > 0) {
 		if ((size_t)n < size && !t->has_hung_up && !t->has_urgent && !t->is_unix)
-			t->is_readable = false; /* short read: the queue is empty */
+			note_empty(t); /* a short read */
 		if (t->read_left != STREAM_NO_LIMIT)
 			t->read_left -= (uint64_t)n;
 		emit(t, STREAM_DATA, buffer, (size_t)n);
@@ -154,7 +161,7 @@ static bool read_once(struct tcp *t)
 	}
 	if (n < 0 && errno == EINTR)
 		return true;
-	t->is_readable = false;
+	note_empty(t);
 	if (n < 0 && errno == EAGAIN)
 		return false;
 	if (n < 0) {
