@@ -1,6 +1,4 @@
-#include "common/log.h"
-
-#include "common/utf8.h"
+#include "common/log_render.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -17,36 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_SIZE    (256 * 1024)
-#define COLLECT_MS   20   /* how long the writer waits for more lines before it writes */
-#define STOP_MS      1000 /* how long log_stop() waits for a sink that takes nothing */
-#define PIPE_CHUNK   4096 /* what a pipe that polls as writable takes without blocking */
-#define FILE_CHUNK   (16 * 1024)
-#define LINE_MAX_OUT (FILE_CHUNK) /* each byte becomes six at most in JSON, and 128 are added */
-#define WINDOW_MS    10000
-
-_Static_assert(LINE_MAX_OUT >= 6 * LOG_LINE_MAX + 128, "a line must fit however it is escaped");
-
-static const struct {
-	const char *name;
-	int priority; /* syslog(3) */
-} levels[] = {
-	[LOG_LEVEL_ERROR] = { "error", 3 },
-	[LOG_LEVEL_WARNING] = { "warning", 4 },
-	[LOG_LEVEL_NOTICE] = { "notice", 5 },
-	[LOG_LEVEL_INFO] = { "info", 6 },
-	[LOG_LEVEL_DEBUG] = { "debug", 7 },
-};
-#define N_LEVELS (sizeof levels / sizeof *levels)
-
-/* What the caller stores; the writer renders it. The message follows. */
-struct entry {
-	uint64_t wall_ms;
-	const char *module;
-	uint16_t len;
-	uint8_t level;
-};
-
+#define RING_SIZE  (256 * 1024)
+#define COLLECT_MS 20   /* how long the writer waits for more lines before it writes */
+#define STOP_MS    1000 /* how long log_stop() waits for a sink that takes nothing */
+#define PIPE_CHUNK 4096 /* what a pipe that polls as writable takes without blocking */
+#define FILE_CHUNK (16 * 1024)
 enum writer_state {
 	WRITER_IDLE,     /* sleeps until it is called */
 	WRITER_COLLECTS, /* sleeps at most COLLECT_MS */
@@ -80,248 +53,6 @@ static uint64_t clock_ms(clockid_t id)
 	struct timespec t;
 	clock_gettime(id, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* The length of a character (RFC 3629) that a terminal shows and does not obey; or 0. */
-static size_t printable_len(const char *p, size_t n)
-{
-	size_t len = utf8_length((const unsigned char *)p, n);
-	uint8_t first = (uint8_t)p[0];
-	if (len == 1)
-		return first >= 0x20 && first != 0x7f;
-	return len == 2 && first == 0xc2 && (uint8_t)p[1] < 0xa0 ? 0 : len;
-}
-
-/* ---- Rendering: on the writer's thread, or on the caller's while there is none. */
-
-struct out {
-	size_t len;
-	char data[LINE_MAX_OUT];
-};
-
-static void put(struct out *out, const char *from, size_t len)
-{
-	if (len > sizeof out->data - out->len)
-		len = sizeof out->data - out->len;
-	memcpy(out->data + out->len, from, len);
-	out->len += len;
-}
-
-static void put_text(struct out *out, const char *text)
-{
-	put(out, text, strlen(text));
-}
-
-__attribute__((format(printf, 2, 3))) static void put_format(
-	struct out *out, const char *format, ...)
-{
-	char text[64];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	put_text(out, text);
-}
-
-static void put_time(struct out *out, uint64_t wall_ms, bool is_local)
-{
-	time_t seconds = (time_t)(wall_ms / 1000);
-	struct tm tm;
-	char text[32];
-	if (is_local) {
-		localtime_r(&seconds, &tm);
-		strftime(text, sizeof text, "%H:%M:%S", &tm);
-	} else {
-		gmtime_r(&seconds, &tm);
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	}
-	put_format(out, "%s.%03u%s", text, (unsigned)(wall_ms % 1000), is_local ? "" : "Z");
-}
-
-/* What would control a terminal or break the line becomes \xNN. */
-static void put_printable(struct out *out, const char *from, size_t len)
-{
-	while (len > 0) {
-		size_t n = printable_len(from, len);
-		if (n > 0)
-			put(out, from, n);
-		else
-			put_format(out, "\\x%02x", (uint8_t)*from);
-		n = n > 0 ? n : 1;
-		from += n;
-		len -= n;
-	}
-}
-
-static void put_json_bytes(struct out *out, const char *from, size_t len)
-{
-	while (len > 0) {
-		size_t n = utf8_length((const unsigned char *)from, len);
-		if (n == 0)
-			put_text(out, "\xef\xbf\xbd"); /* U+FFFD */
-		else if (*from == '"' || *from == '\\')
-			put_format(out, "\\%c", *from);
-		else if (*from == '\n')
-			put_text(out, "\\n");
-		else if ((uint8_t)*from < 0x20)
-			put_format(out, "\\u%04x", (uint8_t)*from);
-		else
-			put(out, from, n);
-		n = n > 0 ? n : 1;
-		from += n;
-		len -= n;
-	}
-}
-
-static bool is_integer(const char *text, size_t len)
-{
-	size_t i = len > 1 && text[0] == '-';
-	if (len == i || len - i > 20 || (text[i] == '0' && (len - i > 1 || i > 0)))
-		return false;
-	for (; i < len; i++)
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-	return true;
-}
-
-/* A word of a message, or a pair if it has a key. */
-struct word {
-	const char *text;
-	size_t len;     /* all of it */
-	size_t key_len; /* 0 = not a pair */
-};
-
-static size_t key_len(const char *p, size_t len)
-{
-	size_t i = 0;
-	while (i < len && (isalnum((unsigned char)p[i]) || strchr("_.-", p[i]) != NULL) &&
-		p[i] != '\0')
-		i++;
-	return i > 0 && i < len && p[i] == '=' && (isalpha((unsigned char)p[0]) || p[0] == '_') ? i
-												: 0;
-}
-
-/* Takes the next word off the message. Return: false at its end. */
-static bool next_word(const char **pos, const char *end, struct word *word)
-{
-	const char *p = *pos;
-	while (p < end && *p == ' ')
-		p++;
-	if (p == end)
-		return false;
-	word->text = p;
-	word->key_len = key_len(p, (size_t)(end - p));
-	if (word->key_len > 0 && p + word->key_len + 1 < end && p[word->key_len + 1] == '"') {
-		for (p += word->key_len + 2; p < end && *p != '"'; p++)
-			if (*p == '\\' && p + 1 < end)
-				p++;
-		p += p < end;
-	}
-	while (p < end && *p != ' ')
-		p++;
-	word->len = (size_t)(p - word->text);
-	*pos = p;
-	return true;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Reverses log_quote(): @from is what follows the opening quote. Return: the length written. */
-static size_t unquote(const char *from, size_t len, char to[LOG_LINE_MAX])
-{
-	size_t n = 0;
-	for (size_t i = 0; i < len && from[i] != '"'; i++) {
-		char c = from[i];
-		if (c == '\\' && i + 1 < len) {
-			c = from[++i];
-			if (c == 'n') {
-				c = '\n';
-			} else if (c == 'x' && i + 2 < len && hex_value(from[i + 1]) >= 0 &&
-				   hex_value(from[i + 2]) >= 0) {
-				c = (char)(hex_value(from[i + 1]) * 16 + hex_value(from[i + 2]));
-				i += 2;
-			}
-		}
-		to[n++] = c;
-	}
-	return n;
-}
-
-static void put_json_pair(struct out *out, const struct word *word)
-{
-	static const char *const ours[] = { "ts", "level", "msg", "module" };
-	const char *value = word->text + word->key_len + 1;
-	size_t len = word->len - word->key_len - 1;
-	char plain[LOG_LINE_MAX];
-
-	put_text(out, ",\"");
-	put(out, word->text, word->key_len);
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		if (word->key_len == strlen(ours[i]) &&
-			memcmp(word->text, ours[i], word->key_len) == 0)
-			put_text(out, "_");
-	put_text(out, "\":");
-	if (is_integer(value, len)) {
-		put(out, value, len);
-		return;
-	}
-	put_text(out, "\"");
-	if (len > 0 && *value == '"')
-		put_json_bytes(out, plain, unquote(value + 1, len - 1, plain));
-	else
-		put_json_bytes(out, value, len);
-	put_text(out, "\"");
-}
-
-static void render_json(struct out *out, const struct entry *entry, const char *message)
-{
-	const char *end = message + entry->len, *pos = message;
-	struct word word;
-	bool is_first = true;
-
-	put_text(out, "{\"ts\":\"");
-	put_time(out, entry->wall_ms, false);
-	put_format(out, "\",\"level\":\"%s\",\"msg\":\"", levels[entry->level].name);
-	while (next_word(&pos, end, &word)) {
-		if (word.key_len > 0)
-			continue;
-		if (!is_first)
-			put_text(out, " ");
-		put_json_bytes(out, word.text, word.len);
-		is_first = false;
-	}
-	put_text(out, "\"");
-	if (entry->level == LOG_LEVEL_DEBUG)
-		put_format(out, ",\"module\":\"%.40s\"", entry->module);
-	for (pos = message; next_word(&pos, end, &word);)
-		if (word.key_len > 0)
-			put_json_pair(out, &word);
-	put_text(out, "}\n");
-}
-
-/* One line for the sink. */
-static void render(struct out *out, enum log_format format, bool is_tty, const struct entry *entry,
-	const char *message)
-{
-	if (format == LOG_FORMAT_JSON) {
-		render_json(out, entry, message);
-		return;
-	}
-	if (format == LOG_FORMAT_JOURNAL) {
-		put_format(out, "<%d>", levels[entry->level].priority);
-	} else {
-		put_time(out, entry->wall_ms, is_tty);
-		put_format(out, " %-5s ", levels[entry->level].name);
-	}
-	if (entry->level == LOG_LEVEL_DEBUG)
-		put_format(out, "%.40s: ", entry->module);
-	put_printable(out, message, entry->len);
-	put_text(out, "\n");
 }
 
 /* ---- The writer. */
@@ -369,7 +100,7 @@ static void ring_write(uint64_t pos, const void *from, size_t len)
 
 /* What the writer has rendered and not written yet. */
 struct batch {
-	struct out out, line;
+	struct log_out out, line;
 	unsigned n_lines;
 	uint64_t n_told; /* of the dropped */
 };
@@ -386,14 +117,14 @@ static void batch_write(struct batch *b, uint64_t tail)
 }
 
 static void batch_add(
-	struct batch *b, const struct entry *entry, const char *message, uint64_t tail)
+	struct batch *b, const struct log_entry *entry, const char *message, uint64_t tail)
 {
 	size_t limit = state.is_file ? FILE_CHUNK : PIPE_CHUNK;
 	b->line.len = 0;
-	render(&b->line, state.format, state.is_tty, entry, message);
+	log_render(&b->line, state.format, state.is_tty, entry, message);
 	if (b->out.len > 0 && b->out.len + b->line.len > limit)
 		batch_write(b, tail);
-	put(&b->out, b->line.data, b->line.len);
+	log_out_put(&b->out, b->line.data, b->line.len);
 	b->n_lines++;
 }
 
@@ -401,7 +132,7 @@ static void batch_tell_dropped(struct batch *b, uint64_t tail)
 {
 	uint64_t n_dropped = atomic_load(&state.n_dropped);
 	char message[64];
-	struct entry entry = {
+	struct log_entry entry = {
 		.wall_ms = clock_ms(CLOCK_REALTIME), .module = "log", .level = LOG_LEVEL_WARNING
 	};
 	if (n_dropped == b->n_told)
@@ -417,7 +148,7 @@ static void write_batch(struct batch *b, uint64_t tail, uint64_t head)
 {
 	char message[LOG_LINE_MAX];
 	while (tail != head) {
-		struct entry entry;
+		struct log_entry entry;
 		ring_read(tail, &entry, sizeof entry);
 		ring_read(tail + sizeof entry, message, entry.len);
 		batch_add(b, &entry, message, tail);
@@ -551,14 +282,14 @@ void log_stop(void)
 /* ---- The callers' side. */
 
 /* While there is no writer. Blocks SIGPIPE around the write and takes back the one it caused. */
-static void write_direct(const struct entry *entry, const char *message)
+static void write_direct(const struct log_entry *entry, const char *message)
 {
-	struct out out;
+	struct log_out out;
 	sigset_t pipe_signal, old, pending;
 	const struct timespec at_once = { .tv_sec = 0 };
 
 	out.len = 0;
-	render(&out, state.format, isatty(STDERR_FILENO) == 1, entry, message);
+	log_render(&out, state.format, isatty(STDERR_FILENO) == 1, entry, message);
 	sigemptyset(&pipe_signal);
 	sigaddset(&pipe_signal, SIGPIPE);
 	sigpending(&pending);
@@ -572,7 +303,7 @@ static void write_direct(const struct entry *entry, const char *message)
 }
 
 /* Return: false if there is no writer. */
-static bool enqueue(const struct entry *entry, const char *message)
+static bool enqueue(const struct log_entry *entry, const char *message)
 {
 	size_t size = sizeof *entry + entry->len;
 	pthread_mutex_lock(&state.mutex);
@@ -620,7 +351,7 @@ void log_line(enum log_level level, const char *module, const char *format, ...)
 		memcpy(message + len, "...", 3);
 		len += 3;
 	}
-	struct entry entry = {
+	struct log_entry entry = {
 		.wall_ms = clock_ms(CLOCK_REALTIME),
 		.module = module,
 		.len = (uint16_t)len,
@@ -648,91 +379,4 @@ bool log_is_on(enum log_level level)
 uint64_t log_n_dropped(void)
 {
 	return atomic_load(&state.n_dropped);
-}
-
-bool log_level_parse(const char *text, enum log_level *ret)
-{
-	for (size_t i = 0; i < N_LEVELS; i++)
-		if (strcmp(text, levels[i].name) == 0) {
-			*ret = (enum log_level)i;
-			return true;
-		}
-	return false;
-}
-
-bool log_format_parse(const char *text, enum log_format *ret)
-{
-	static const char *const names[] = {
-		[LOG_FORMAT_AUTO] = "auto",
-		[LOG_FORMAT_TEXT] = "text",
-		[LOG_FORMAT_JSON] = "json",
-		[LOG_FORMAT_JOURNAL] = "journal",
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(text, names[i]) == 0) {
-			*ret = (enum log_format)i;
-			return true;
-		}
-	return false;
-}
-
-/* The window's start and its count change together: the start is in the upper 56 bits. */
-bool log_limit_take(struct log_limit *limit)
-{
-	uint64_t now_ms = clock_ms(CLOCK_MONOTONIC_COARSE) + WINDOW_MS; /* after the zero window */
-	uint64_t old = atomic_load(&limit->window), new;
-	do {
-		bool is_over = now_ms - (old >> 8) >= WINDOW_MS && now_ms > old >> 8;
-		if (!is_over && (old & 0xff) >= LOG_BURST) {
-			atomic_fetch_add(&limit->n_skipped, 1);
-			return false;
-		}
-		new = is_over ? now_ms << 8 | 1 : old + 1;
-	} while (!atomic_compare_exchange_weak(&limit->window, &old, new));
-	return true;
-}
-
-void log_limit_tell(struct log_limit *limit, enum log_level level, const char *module)
-{
-	uint32_t n = atomic_exchange(&limit->n_skipped, 0);
-	if (n > 0)
-		log_line(level, module, "more lines like the next were left out n=%" PRIu32, n);
-}
-
-const char *log_quote(const char *text, char *to, size_t size)
-{
-	size_t n_text = text != NULL ? strlen(text) : 0, n = 0;
-	bool is_plain = n_text > 0 && !is_integer(text, n_text);
-
-	if (size == 0)
-		return to;
-	if (text == NULL) {
-		snprintf(to, size, "-");
-		return to;
-	}
-	for (size_t i = 0, len; i < n_text && is_plain; i += len) {
-		len = printable_len(text + i, n_text - i);
-		is_plain = len > 0 && strchr(" \"\\", text[i]) == NULL;
-	}
-	size_t quote = is_plain ? 0 : 1;
-	if (!is_plain && size > 2)
-		to[n++] = '"';
-	for (size_t i = 0, len; size > 2 && i < n_text; i += len) {
-		char piece[8];
-		len = printable_len(text + i, n_text - i);
-		if (len == 0)
-			snprintf(piece, sizeof piece, "\\x%02x", (uint8_t)text[i]);
-		else
-			snprintf(piece, sizeof piece, "%s%.*s",
-				text[i] == '"' || text[i] == '\\' ? "\\" : "", (int)len, text + i);
-		len = len > 0 ? len : 1;
-		if (n + strlen(piece) + quote >= size)
-			break;
-		memcpy(to + n, piece, strlen(piece));
-		n += strlen(piece);
-	}
-	if (!is_plain && size > 2)
-		to[n++] = '"';
-	to[n] = '\0';
-	return to;
 }
