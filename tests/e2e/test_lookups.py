@@ -15,7 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import Process, World, echo, program, receive_exactly, until  # noqa: E402
 
-OF_SOURCE, OF_USER = 256, 512  # ACCESS_LOOKUPS_MAX, HOP_USER_LOOKUPS_MAX
+OF_SOURCE, OF_USER = 128, 256  # ACCESS_LOOKUPS_MAX, HOP_USER_LOOKUPS_MAX
 FLOWS = 32  # of one association; it may have 64
 SERVED, REFUSED = 0, 1  # of SOCKS5
 
