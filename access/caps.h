@@ -11,8 +11,8 @@
 #include "common/resolve.h"
 #include "common/shaper.h"
 
-/* Names one source has looked up here at a time: a quarter of what a resolver takes. */
-#define ACCESS_LOOKUPS_MAX (RESOLVE_MAX_PENDING / 4)
+/* Names one source has looked up here at a time: an eighth of what a resolver takes. */
+#define ACCESS_LOOKUPS_MAX (RESOLVE_MAX_PENDING / 8)
 
 struct access_caps {
 	struct rate connects;

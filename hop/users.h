@@ -17,8 +17,8 @@ struct hop_entry {
 	const struct hop_user *user;
 	struct hop_user_limits *limits;
 };
-/* Names a user has looked up at a time: a quarter of what a resolver takes. A user may be a whole access
- * server with many clients: less would refuse an honest burst. */
+/* Names a user has looked up at a time: a quarter of what a resolver takes. A user may be a whole
+ * access server with many clients: less would refuse an honest burst. */
 #define HOP_USER_LOOKUPS_MAX (RESOLVE_MAX_PENDING / 4)
 
 /* Of a user of that name, whatever his keys are: what was taken outlives a configuration. */
