@@ -34,15 +34,13 @@ struct relay {
 
 struct relay_group {
 	struct loop *loop;
-	struct pipe_pool *pipes;
+	struct relay_kit kit;
 	struct relay *relays;
-	struct shape_line line;
 	struct timer sweep;
 };
 
 static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner);
 static void sweep(struct timer *timer);
-static void on_wake(struct shape_way *shape);
 
 int relay_group_new(struct loop *loop, struct relay_group **ret)
 {
@@ -50,12 +48,11 @@ int relay_group_new(struct loop *loop, struct relay_group **ret)
 	if (group == NULL)
 		return ERR_NOMEM;
 	group->loop = loop;
-	int error = pipe_pool_new(&group->pipes);
+	int error = relay_kit_init(&group->kit, loop);
 	if (error != 0) {
 		free(group);
 		return error;
 	}
-	shape_line_init(&group->line, loop, on_wake);
 	*ret = group;
 	return 0;
 }
@@ -66,9 +63,13 @@ void relay_group_free(struct relay_group *group)
 		return;
 	assert(group->relays == NULL);
 	loop_timer_stop(group->loop, &group->sweep);
-	shape_line_deinit(&group->line);
-	pipe_pool_free(group->pipes);
+	relay_kit_deinit(&group->kit);
 	free(group);
+}
+
+struct relay_kit *relay_group_kit(struct relay_group *group)
+{
+	return &group->kit;
 }
 
 /* The one place that ends a relay. In order: both streams are closed; broken: both are aborted, so
@@ -82,7 +83,7 @@ static void end(struct relay *r, enum relay_end how, int error)
 	r->result.error = error;
 	for (int i = 0; i < 2; i++) {
 		struct relay_way *w = &r->ways[i];
-		relay_way_stop(w, r->group->pipes);
+		relay_way_stop(w, &r->group->kit);
 		if (how == RELAY_END_A || how == RELAY_END_B)
 			stream_close(w->from);
 		else
@@ -135,11 +136,6 @@ static void pass_end(struct relay *r, struct relay_way *w)
 		way_done(r, w);
 }
 
-static void on_wake(struct shape_way *shape)
-{
-	relay_way_read(shape->owner);
-}
-
 static void take_step(struct relay *r, struct relay_way *w, enum relay_way_step step, int error)
 {
 	switch (step) {
@@ -160,7 +156,7 @@ static void take_step(struct relay *r, struct relay_way *w, enum relay_way_step 
 static void on_data(struct relay *r, struct relay_way *w, struct bytes data)
 {
 	int error = 0;
-	enum relay_way_step step = relay_way_data(w, r->group->pipes, data, &error);
+	enum relay_way_step step = relay_way_data(w, &r->group->kit, data, &error);
 	take_step(r, w, step, error);
 }
 
@@ -171,7 +167,7 @@ static void on_drained(struct relay *r, struct relay_way *w)
 		way_done(r, w);
 		return;
 	}
-	enum relay_way_step step = relay_way_drained(w, r->group->pipes, &error);
+	enum relay_way_step step = relay_way_drained(w, &r->group->kit, &error);
 	take_step(r, w, step, error);
 }
 
@@ -216,7 +212,7 @@ static bool begin_shaping(struct relay *r, const struct shaper_set *set)
 	shaper_set_copy(&r->shaping->set, set);
 	for (int i = 0; i < 2; i++) {
 		r->ways[i].shape = &r->shaping->ways[i];
-		shape_way_init(r->ways[i].shape, &r->group->line, &r->shaping->set,
+		shape_way_init(r->ways[i].shape, &r->group->kit.line, &r->shaping->set,
 			i == 0 ? SHAPER_UP : SHAPER_DOWN, &r->ways[i]);
 	}
 	return true;
@@ -234,6 +230,7 @@ int relay_new(struct relay_group *group, struct stream *a, struct stream *b,
 		free(r);
 		return ERR_NOMEM;
 	}
+	r->ways[0].n_left = r->ways[1].n_left = STREAM_NO_LIMIT;
 	r->ways[0].from = r->ways[1].to = a;
 	r->ways[1].from = r->ways[0].to = b;
 	r->active_at_ms = loop_now_ms(group->loop);

@@ -9,7 +9,8 @@
 #include "common/stream.h"
 
 struct relay;
-struct relay_group; /* what the relays of one worker share: pipes, the once-a-second sweep */
+struct relay_group; /* what the relays of one worker share: a kit, the once-a-second sweep */
+struct relay_kit;   /* relay_way.h */
 
 enum relay_end {
 	RELAY_END_A,       /* both directions ended in order, a's first */
@@ -47,6 +48,8 @@ typedef void relay_done_fn(const struct relay_result *result, void *owner);
 NODISCARD int relay_group_new(struct loop *loop, struct relay_group **ret);
 /** relay_group_free() - asserts that no relay of it lives. NULL ok. */
 void relay_group_free(struct relay_group *group);
+/** relay_group_kit() - for ways that are no relay. Borrowed. */
+struct relay_kit *relay_group_kit(struct relay_group *group);
 /** relay_group_stop() - aborts every relay; their on_done run in the next turn with RELAY_STOPPED.
  */
 void relay_group_stop(struct relay_group *group);
