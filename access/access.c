@@ -126,26 +126,6 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	return error;
 }
 
-static bool is_text_equal(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/* What a running server does not change. */
-static void keep_old(
-	const struct access_options *old, struct access_options *new, struct reload_report *report)
-{
-	if (new->n_workers != old->n_workers)
-		reload_report_warn(report, "\"workers\" takes effect after a restart");
-	if (new->drain_ms != old->drain_ms)
-		reload_report_warn(report, "\"drain\" takes effect after a restart");
-	if (!is_text_equal(new->control.path, old->control.path))
-		reload_report_warn(report, "\"admin\" takes effect after a restart");
-	new->n_workers = old->n_workers;
-	new->drain_ms = old->drain_ms;
-	new->passed = old->passed;
-}
-
 static void *load(void *owner, struct reload_report *report)
 {
 	struct access *access = owner;
@@ -153,7 +133,7 @@ static void *load(void *owner, struct reload_report *report)
 	struct access_generation *next;
 	if (!access->hooks->load(access->owner, &options, report))
 		return NULL;
-	keep_old(&access->current->options, &options, report);
+	access_options_keep(&access->current->options, &options, report);
 	int error = access_generation_new(&options, access->current, &next);
 	if (error == 0)
 		return next;

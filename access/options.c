@@ -123,3 +123,22 @@ void access_options_deinit(struct access_options *options)
 	free(options->dns_servers);
 	*options = (struct access_options){ 0 };
 }
+
+static bool is_text_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+void access_options_keep(
+	const struct access_options *old, struct access_options *new, struct reload_report *report)
+{
+	if (new->n_workers != old->n_workers)
+		reload_report_warn(report, "\"workers\" takes effect after a restart");
+	if (new->drain_ms != old->drain_ms)
+		reload_report_warn(report, "\"drain\" takes effect after a restart");
+	if (!is_text_equal(new->control.path, old->control.path))
+		reload_report_warn(report, "\"admin\" takes effect after a restart");
+	new->n_workers = old->n_workers;
+	new->drain_ms = old->drain_ms;
+	new->passed = old->passed;
+}

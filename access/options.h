@@ -113,4 +113,9 @@ bool access_capture_can_be_at(enum access_capture capture, const struct addr *at
 	"what rules of the kernel redirect comes to a port (with redirect, of systemd too)"
 void access_options_deinit(struct access_options *options);
 
+/** access_options_keep() - what a server that runs does not change stays in @new as in @old; a
+ * difference that somebody may wait for is a warning. */
+void access_options_keep(
+	const struct access_options *old, struct access_options *new, struct reload_report *report);
+
 #endif

@@ -3,13 +3,11 @@
 #include "common/place.h"
 #include "common/workers.h"
 #include "hop/control.h"
+#include "hop/replay_file.h"
 #include "hop/session.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define LOG_MODULE "hop"
 #include "common/log.h"
@@ -123,40 +121,6 @@ static int prepare(void *worker, void *next, struct reload_report *report)
 	return error;
 }
 
-static bool is_text_equal(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/* What a running hop does not change. */
-static void keep_old(
-	const struct hop_options *old, struct hop_options *new, struct reload_report *report)
-{
-	const struct {
-		bool is_same;
-		const char *name;
-	} kept[] = {
-		{ new->n_workers == old->n_workers, "workers" },
-		{ new->drain_ms == old->drain_ms, "drain" },
-		{ is_text_equal(new->dns_servers, old->dns_servers), "dns" },
-		{ is_text_equal(new->replay_file, old->replay_file) &&
-				new->replay_quota == old->replay_quota &&new->is_replay_strict ==
-					old->is_replay_strict,
-			"replay" },
-		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "ephemeral_window" },
-		{ new->max_flows == old->max_flows, "flows" },
-		{ is_text_equal(new->control.path, old->control.path), "admin" },
-	};
-	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-		if (!kept[i].is_same)
-			reload_report_warn(
-				report, "\"%s\" takes effect after a restart", kept[i].name);
-	}
-	new->n_workers = old->n_workers;
-	new->drain_ms = old->drain_ms;
-	new->passed = old->passed;
-}
-
 static void *load(void *owner, struct reload_report *report)
 {
 	struct hop *hop = owner;
@@ -164,7 +128,7 @@ static void *load(void *owner, struct reload_report *report)
 	struct hop_generation *next;
 	if (!hop->hooks->load(hop->owner, &options, report))
 		return NULL;
-	keep_old(&hop->current->options, &options, report);
+	hop_options_keep(&hop->current->options, &options, report);
 	int error = hop_generation_new(&options, hop->current, &next);
 	if (error == 0)
 		return next;
@@ -379,52 +343,6 @@ static void stop(void *worker)
 	end_if_drained(server);
 }
 
-static const char *state_text(enum replay_state state)
-{
-	switch (state) {
-	case REPLAY_INTACT:
-		return "intact";
-	case REPLAY_MISSING:
-		return "new";
-	case REPLAY_DAMAGED:
-		return "damaged-and-replaced";
-	case REPLAY_MEMORY:
-		return "memory";
-	}
-	return "?";
-}
-
-/* docs/protocol.md 2.12: without the old table, headers sealed before the start are refused;
- * accepting begins late enough that no client whose clock is right meets silence. */
-static int open_replay(struct hop *hop)
-{
-	const struct hop_options *o = &hop->current->options;
-	struct replay_options options = {
-		.path = o->replay_file,
-		.quota = o->replay_quota,
-		.is_strict = o->is_replay_strict,
-	};
-	uint64_t wall_ms = loop_wall_ms();
-	int error = replay_open(&options, wall_ms, loop_clock_us() / 1000, &hop->replay);
-	if (error != 0) {
-		LOG_ERROR("cannot open the replay store file=%s error=%s why=\"%s\"",
-			o->replay_file, err_name(error),
-			error == -EWOULDBLOCK
-				? "another process uses it: each hop needs a file of its own"
-				: err_text(error));
-		return error;
-	}
-	LOG_NOTICE("replay store state=%s file=%s", state_text(replay_state(hop->replay)),
-		o->replay_file != NULL ? o->replay_file : "-");
-	uint64_t accept_ms = replay_accept_after_ms(hop->replay);
-	if (accept_ms > wall_ms) {
-		struct timespec pause = { .tv_sec = (time_t)((accept_ms - wall_ms) / 1000),
-			.tv_nsec = (long)((accept_ms - wall_ms) % 1000) * 1000000 };
-		nanosleep(&pause, NULL); /* before any loop runs: nobody waits for us yet */
-	}
-	return 0;
-}
-
 static int make_shared(struct hop *hop, struct hop_options *o)
 {
 	static const struct reload_ops ops = {
@@ -448,7 +366,7 @@ static int make_shared(struct hop *hop, struct hop_options *o)
 	if (error == 0)
 		error = local_addresses_new(&hop->local);
 	if (error == 0)
-		error = open_replay(hop);
+		error = hop_replay_open(&hop->current->options, &hop->replay);
 	return error;
 }
 

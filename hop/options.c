@@ -112,3 +112,36 @@ const char *hop_options_check(const struct hop_options *options, char *text, siz
 	}
 	return NULL;
 }
+
+static bool is_text_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+void hop_options_keep(
+	const struct hop_options *old, struct hop_options *new, struct reload_report *report)
+{
+	const struct {
+		bool is_same;
+		const char *name;
+	} kept[] = {
+		{ new->n_workers == old->n_workers, "workers" },
+		{ new->drain_ms == old->drain_ms, "drain" },
+		{ is_text_equal(new->dns_servers, old->dns_servers), "dns" },
+		{ is_text_equal(new->replay_file, old->replay_file) &&
+				new->replay_quota == old->replay_quota &&new->is_replay_strict ==
+					old->is_replay_strict,
+			"replay" },
+		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "ephemeral_window" },
+		{ new->max_flows == old->max_flows, "flows" },
+		{ is_text_equal(new->control.path, old->control.path), "admin" },
+	};
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+		if (!kept[i].is_same)
+			reload_report_warn(
+				report, "\"%s\" takes effect after a restart", kept[i].name);
+	}
+	new->n_workers = old->n_workers;
+	new->drain_ms = old->drain_ms;
+	new->passed = old->passed;
+}

@@ -85,4 +85,9 @@ void hop_options_deinit(struct hop_options *options);
  * 2 mask keys. Return: NULL, or what is wrong (static or in @text). */
 const char *hop_options_check(const struct hop_options *options, char *text, size_t size);
 
+/** hop_options_keep() - what a hop that runs does not change stays in @new as in @old; a difference
+ * that somebody may wait for is a warning. */
+void hop_options_keep(
+	const struct hop_options *old, struct hop_options *new, struct reload_report *report);
+
 #endif
