@@ -1,7 +1,7 @@
 #include "chain/datagram.h"
 
 #include "chain/flow_direct.h"
-#include "chain/flow_link.h"
+#include "chain/flow_packets.h"
 #include "chain/flow_stream.h"
 #include "chain/waiting.h"
 #include "common/loop.h"
@@ -17,7 +17,7 @@
 
 enum state {
 	STATE_LOOKUP,   /* of the target's name, then of hop 1's */
-	STATE_DATAGRAM, /* flow and link; for a while a stream on trial beside them */
+	STATE_DATAGRAM, /* packets; for a while a stream on trial beside them */
 	STATE_STREAM,
 	STATE_DIRECT, /* a chain without hops, from the beginning */
 	STATE_FAILED, /* told by the timer, then quiet */
@@ -41,20 +41,15 @@ struct chain_datagram {
 	struct addr target;
 	const struct chain_datagram_ops *ops;
 	void *owner;
-	struct flow_link *link; /* LOOKUP, DATAGRAM */
-	struct flow_client *flow;
-	struct flow_stream *stream; /* DATAGRAM: on trial */
+	struct flow_packets *packets; /* LOOKUP, DATAGRAM */
+	struct flow_stream *stream;   /* DATAGRAM: on trial */
 	struct flow_direct *direct;
-	struct timer tick, probe;
-	uint64_t tick_at_ms;
-	uint32_t n_epochs;
+	struct timer probe;
 	uint8_t state;
 	bool is_hurried; /* somebody else can carry the flow */
-	bool is_open;    /* the exit has answered */
 	struct waiting waiting;
 	struct chain_datagram_counters counters;
 	struct chain_error error;
-	bool *ret_is_gone; /* told by free; for the callback that is running */
 };
 
 static struct loop *loop_of(const struct chain_datagram *d)
@@ -70,21 +65,18 @@ static void enter(struct chain_datagram *d, enum state next)
 }
 
 /* What only datagrams need. */
-static void drop_flow(struct chain_datagram *d)
+static void drop_packets(struct chain_datagram *d)
 {
-	loop_timer_stop(loop_of(d), &d->tick);
 	loop_timer_stop(loop_of(d), &d->probe);
-	flow_link_free(d->link);
-	d->link = NULL;
-	flow_client_free(d->flow);
-	d->flow = NULL;
+	flow_packets_free(d->packets);
+	d->packets = NULL;
 }
 
 static void tell_failure(struct timer *timer)
 {
 	struct chain_datagram *d =
 		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, probe));
-	drop_flow(d);
+	drop_packets(d);
 	d->ops->on_fail(&d->error, d->owner); /* may free @d */
 }
 
@@ -95,44 +87,8 @@ static void fail(struct chain_datagram *d, const struct chain_error *error)
 		return;
 	enter(d, STATE_FAILED);
 	d->error = *error;
-	loop_timer_stop(loop_of(d), &d->tick);
+	flow_packets_stop(d->packets);
 	loop_timer_start(loop_of(d), &d->probe, 0, tell_failure);
-}
-
-static void on_tick(struct timer *timer);
-
-/* After each call into the flow: its next time, and the life of the keys it may have taken. */
-static void settle(struct chain_datagram *d)
-{
-	uint32_t n_epochs = flow_client_counters(d->flow)->n_epochs;
-	uint64_t due_ms = flow_client_due_ms(d->flow), now_ms = loop_now_ms(loop_of(d));
-	if (d->state == STATE_FAILED)
-		return;
-	if (n_epochs != d->n_epochs) {
-		d->n_epochs = n_epochs;
-		(void)chain_client_ephemeral(d->client);
-	}
-	/* A timer that comes early costs less than one moved with every datagram. */
-	if (due_ms == UINT64_MAX || (timer_is_running(&d->tick) && d->tick_at_ms <= due_ms))
-		return;
-	d->tick_at_ms = due_ms;
-	loop_timer_start(loop_of(d), &d->tick, due_ms > now_ms ? due_ms - now_ms : 0, on_tick);
-}
-
-static void on_tick(struct timer *timer)
-{
-	struct chain_datagram *d =
-		(struct chain_datagram *)((char *)timer - offsetof(struct chain_datagram, tick));
-	uint64_t now_ms = loop_now_ms(loop_of(d));
-	if (flow_client_due_ms(d->flow) <= now_ms)
-		flow_client_tick(d->flow, now_ms, loop_wall_ms());
-	settle(d);
-}
-
-static void send_to_hop(struct bytes datagram, void *owner)
-{
-	struct chain_datagram *d = owner;
-	flow_link_send(d->link, datagram);
 }
 
 static void deliver(struct bytes data, void *owner)
@@ -165,8 +121,6 @@ static void end_trial(struct chain_datagram *d)
 static void on_flow_open(void *owner)
 {
 	struct chain_datagram *d = owner;
-	d->is_open = true;
-	flow_link_is_heard(d->link);
 	loop_timer_stop(loop_of(d), &d->probe);
 	chain_client_set_udp_path(d->client, CHAIN_UDP_WORKS);
 	end_trial(d);
@@ -175,44 +129,9 @@ static void on_flow_open(void *owner)
 static void on_flow_fail(const struct chain_error *error, void *owner)
 {
 	struct chain_datagram *d = owner;
-	if (error->stage == CHAIN_ANSWER && !d->is_open)
+	if (error->stage == CHAIN_ANSWER && !flow_packets_is_open(d->packets))
 		chain_client_set_udp_path(d->client, CHAIN_UDP_UNKNOWN); /* may be lost by now */
 	fail(d, error);
-}
-
-static void on_packet(uint8_t *data, size_t len, void *owner)
-{
-	struct chain_datagram *d = owner;
-	bool is_gone = false;
-	if (d->state != STATE_DATAGRAM)
-		return;
-	d->ret_is_gone = &is_gone;
-	flow_client_receive(d->flow, data, len, loop_now_ms(loop_of(d)), loop_wall_ms());
-	if (is_gone)
-		return;
-	d->ret_is_gone = NULL;
-	settle(d);
-}
-
-static const struct flow_client_ops flow_ops = {
-	.send = send_to_hop,
-	.deliver = deliver,
-	.on_status = on_flow_status,
-	.on_open = on_flow_open,
-	.on_fail = on_flow_fail,
-};
-
-static int open_flow(struct chain_datagram *d, const struct addr *target)
-{
-	struct flow_client_options options = {
-		.spec = chain_client_spec(d->client),
-		.target = target,
-		.ephemeral = chain_client_ephemeral(d->client), /* decisions/0008 */
-		.ops = &flow_ops,
-		.owner = d,
-	};
-	options.link_mtu = flow_link_mtu(d->link, &options.is_ip6);
-	return flow_client_new(&options, loop_now_ms(loop_of(d)), &d->flow);
 }
 
 /* The stream on trial stands and no datagram came back. */
@@ -225,7 +144,7 @@ static void on_stream_open(void *owner)
 	LOG_LIMITED(LOG_LEVEL_NOTICE,
 		"the way through this chain loses datagrams: UDP goes inside a stream hint=\"let "
 		"UDP pass to every hop's port\"");
-	drop_flow(d);
+	drop_packets(d);
 	enter(d, STATE_STREAM);
 }
 
@@ -272,10 +191,9 @@ static enum flow_client_verdict send_now(struct chain_datagram *d, struct bytes 
 		d->counters.n_waiting++;
 		return FLOW_CLIENT_SENT;
 	} /* else on trial: what it cannot hold goes as a datagram */
-	bool is_first = d->n_epochs == 0;
+	bool is_first = !flow_packets_has_begun(d->packets);
 	enum chain_udp_path path = chain_client_udp_path(d->client);
-	verdict = flow_client_send(d->flow, data, loop_now_ms(loop_of(d)), loop_wall_ms());
-	settle(d);
+	verdict = flow_packets_send(d->packets, data);
 	if (is_first && d->state == STATE_DATAGRAM &&
 		chain_client_spec(d->client)->udp == CHAIN_UDP_AUTO &&
 		(path == CHAIN_UDP_UNKNOWN || (path == CHAIN_UDP_WORKS && d->is_hurried)))
@@ -290,20 +208,9 @@ static void send_waiting(struct bytes data, void *owner)
 		d->counters.n_too_long++;
 }
 
-static void on_ready(const struct addr *target, void *owner)
+static void on_ready(void *owner)
 {
 	struct chain_datagram *d = owner;
-	int error = open_flow(d, target);
-	if (error != 0) {
-		struct chain_error told = {
-			.stage = CHAIN_SETUP,
-			.hop = 1,
-			.n_hops = (uint8_t)chain_client_spec(d->client)->n_hops,
-			.code = error,
-		};
-		fail(d, &told);
-		return;
-	}
 	enter(d, STATE_DATAGRAM);
 	waiting_flush(&d->waiting, send_waiting, d);
 }
@@ -336,8 +243,12 @@ static bool needs_stream(const struct chain_datagram *d)
 
 static int start(struct chain_datagram *d, struct udp_io *io)
 {
-	static const struct flow_link_ops ops = {
-		.on_ready = on_ready, .on_packet = on_packet, .on_fail = on_no_way
+	static const struct flow_packets_ops ops = {
+		.deliver = deliver,
+		.on_status = on_flow_status,
+		.on_ready = on_ready,
+		.on_open = on_flow_open,
+		.on_fail = on_flow_fail,
 	};
 	if (chain_client_spec(d->client)->n_hops == 0)
 		return start_direct(d, io);
@@ -345,9 +256,9 @@ static int start(struct chain_datagram *d, struct udp_io *io)
 		enter(d, STATE_STREAM);
 		return new_stream(d);
 	}
-	int error = flow_link_new(d->client, io, &d->target, &ops, d, &d->link);
+	int error = flow_packets_new(d->client, io, &d->target, &ops, d, &d->packets);
 	if (error == 0)
-		flow_link_start(d->link);
+		flow_packets_start(d->packets);
 	return error;
 }
 
@@ -374,9 +285,7 @@ void chain_datagram_free(struct chain_datagram *datagram)
 {
 	if (datagram == NULL)
 		return;
-	if (datagram->ret_is_gone != NULL)
-		*datagram->ret_is_gone = true;
-	drop_flow(datagram);
+	drop_packets(datagram);
 	flow_stream_free(datagram->stream);
 	flow_direct_free(datagram->direct);
 	waiting_deinit(&datagram->waiting);
@@ -426,13 +335,12 @@ size_t chain_datagram_room(const struct chain_datagram *datagram, enum wire_form
 		return UDP_PAYLOAD_MAX;
 	if (datagram->state == STATE_DIRECT)
 		return flow_direct_room(datagram->direct);
-	return datagram->flow != NULL ? flow_client_room(datagram->flow, form) : 0;
+	return datagram->packets != NULL ? flow_packets_room(datagram->packets, form) : 0;
 }
 
 int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target, size_t *ret_first,
 	size_t *ret_steady)
 {
-	struct flow_client *flow;
 	if (spec->n_hops == 0) {
 		*ret_first = *ret_steady = flow_direct_mtu(target, LINK_MTU);
 		return 0;
@@ -441,20 +349,7 @@ int chain_datagram_mtu(const struct chain_spec *spec, const struct addr *target,
 		*ret_first = *ret_steady = UDP_PAYLOAD_MAX;
 		return spec->hops[spec->n_hops - 1].step == CHAIN_STEP_HOP ? 0 : ERR_INVAL;
 	}
-	struct flow_client_options options = {
-		.spec = spec,
-		.target = target,
-		.link_mtu = LINK_MTU,
-		.is_ip6 = spec->hops[0].addr.kind == ADDR_IP6,
-		.ops = &flow_ops,
-	};
-	int error = flow_client_new(&options, 0, &flow);
-	if (error != 0)
-		return error;
-	*ret_first = flow_client_room(flow, WIRE_FORM_F);
-	*ret_steady = flow_client_room(flow, WIRE_FORM_S);
-	flow_client_free(flow);
-	return 0;
+	return flow_packets_mtu(spec, target, LINK_MTU, ret_first, ret_steady);
 }
 
 void chain_datagram_hurry(struct chain_datagram *datagram)
@@ -470,12 +365,13 @@ bool chain_datagram_is_stream(const struct chain_datagram *datagram)
 struct chain_datagram_counters chain_datagram_counters(const struct chain_datagram *datagram)
 {
 	struct chain_datagram_counters counters = datagram->counters;
-	if (datagram->link != NULL)
-		counters.n_refused = flow_link_n_errors(datagram->link);
+	if (datagram->packets != NULL)
+		counters.n_refused = flow_packets_n_errors(datagram->packets);
 	if (datagram->direct != NULL)
 		counters.n_refused = flow_direct_n_errors(datagram->direct);
-	if (datagram->flow != NULL) {
-		const struct flow_client_counters *flow = flow_client_counters(datagram->flow);
+	const struct flow_client_counters *flow =
+		datagram->packets != NULL ? flow_packets_counters(datagram->packets) : NULL;
+	if (flow != NULL) {
 		counters.n_junk = flow->n_junk;
 		counters.n_forged = flow->n_forged;
 		counters.n_replayed = flow->n_replayed;
@@ -485,6 +381,6 @@ struct chain_datagram_counters chain_datagram_counters(const struct chain_datagr
 
 void chain_datagram_rest(struct chain_datagram *datagram)
 {
-	if (datagram->flow != NULL)
-		flow_client_rest(datagram->flow);
+	if (datagram->packets != NULL)
+		flow_packets_rest(datagram->packets);
 }
