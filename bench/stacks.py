@@ -90,8 +90,9 @@ def ours(programs, hops, payload, is_udp=False, scheme=None):
                 hop, "--listen", f"127.0.0.1:{port}", "--user", f"bench,{key}", "--allow", "loopback",
                 "--log-level", "notice"], is_udp))
         if not hops:
-            file = site.write("access.json", json.dumps({"listen": [{
-                "addr": f"127.0.0.1:{ports[0]}", "type": scheme, "chain": "direct"}], "log": {"level": "notice"}}))
+            listen = {"addr": f"127.0.0.1:{ports[0]}", "type": scheme, "chain": "direct"}
+            file = site.write("access.json", json.dumps({
+                "listen": [listen], "chains": {}, "log": {"level": "notice"}}))
             return [Process("access", ports[0], [access, "--config", file])]
         spec = {"hops": steps}
         if not scheme:
