@@ -50,7 +50,7 @@ static int judge(const struct line *line, const struct greet *greet)
 	if (greet->n_in < 4 || memcmp(greet->in + greet->n_in - 4, "\r\n\r\n", 4) != 0)
 		return greet->n_in < sizeof(greet->in) ? 0 : -1;
 	return memcmp(greet->in, "HTTP/1.", 7) == 0 && memcmp(greet->in + 8, " 200", 4) == 0 ? 1
-											   : -1;
+											     : -1;
 }
 
 /* The origin says nothing unasked: all that can be read belongs to the answer. */

@@ -118,7 +118,7 @@ void chain_upstream_explain(struct chain_upstream *upstream, const struct chain_
 /* The same: what is kept warm for one of its ways. */
 struct chain_upstream_pool {
 	const char *member; /* name of the chain */
-	size_t n_hops;	    /* steered as far as this hop */
+	size_t n_hops;      /* steered as far as this hop */
 	char address[ADDR_TEXT_MAX];
 	struct chain_pool_counters counters;
 };

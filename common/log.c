@@ -1,3 +1,4 @@
+#include "common/log.h"
 #include "common/log_render.h"
 
 #include <ctype.h>

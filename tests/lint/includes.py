@@ -14,9 +14,10 @@ OURS = {
 }
 # The programs of the servers and the library also fill options from flags and files.
 PROGRAMS = re.compile(r"(hop/main\.c|access/main\.c|access/(cli_explain|explain_format)\.[ch]|chain/lib_\w+\.[ch])$")
-# The tool knows chains by the public header only: what it can do, every user of the library can.
+# The tool knows chains by the public header only: what it can do, every user of the library can. How texts are written
+# is nothing of chains.
 TOOL = re.compile(r"chain/cli(_\w+)?\.[ch]$")
-OF_TOOL = ("chain/hopchain.h", "chain/cli", "config/")
+OF_TOOL = ("chain/hopchain.h", "chain/cli", "config/", "common/json_text.h", "common/utf8.h")
 
 # A library belongs to the files that wrap it: header, pattern of the files.
 LIBRARIES = (
