@@ -284,7 +284,7 @@ static enum cli_exit run_command(int argc, char **argv)
 static const struct cli_option check_options[] = { DAEMON_CHECK_OPTIONS };
 static const struct cli check_cli = {
 	.program = "access check",
-	.head = "Usage: access check [--json] [FILE]\n"
+	.head = "Usage: access check [--json] [FILE...]\n"
 		"Say what is wrong in a configuration and the files it names; - reads stdin.\n"
 		"Without FILE it is the one that access itself would take.\n",
 	.foot = "See also: access schema, man access.json",
@@ -331,7 +331,7 @@ static const struct cli_command check_row = {
 	"check",
 	"is the configuration right?",
 	&check_cli,
-	"[FILE]",
+	"[FILE...]",
 	check_command,
 };
 

@@ -182,21 +182,27 @@ bool daemon_reload_tell(struct report *report, const char *path, struct reload_r
 
 enum cli_exit daemon_reload_stdin(struct report *report)
 {
-	report_add_plain(report, "the configuration, or a key, came from standard input or a pipe, which "
-				 "cannot be read again");
+	report_add_plain(report,
+		"the configuration, or a key, came from standard input or a pipe, which "
+		"cannot be read again");
 	return CLI_CONFIG;
 }
 
 /* The file that was read is good, or not. */
+/* What is being checked: one file after the other, one array of all in JSON. */
+struct check {
+	const char *program;
+	daemon_check_fn *fn;
+	bool is_json;
+	size_t n_told; /* in the array */
+};
+
 static enum cli_exit tell(
-	struct report *report, const char *path, bool is_json, const char *good_text)
+	struct check *check, struct report *report, const char *path, const char *good_text)
 {
 	bool is_good = report_n_errors(report) == 0;
-	size_t n = 0;
-	if (is_json) {
-		putchar('[');
-		report_print_json(report, path, &n, stdout);
-		puts("\n]");
+	if (check->is_json) {
+		report_print_json(report, path, &check->n_told, stdout);
 	} else {
 		report_print(report, stderr);
 		if (is_good)
@@ -205,17 +211,32 @@ static enum cli_exit tell(
 	return is_good ? CLI_OK : CLI_CONFIG;
 }
 
-static enum cli_exit check_file(
-	const char *program, const char *path, bool is_json, daemon_check_fn *fn)
+static enum cli_exit check_file(struct check *check, const char *path)
 {
 	char text[128] = "";
-	struct report *report = report_new(program);
+	struct report *report = report_new(check->program);
 	if (report == NULL)
 		return CLI_FAILED;
-	fn(path, report, text, sizeof text);
-	enum cli_exit result = tell(report, path, is_json, text);
+	check->fn(path, report, text, sizeof text);
+	enum cli_exit result = tell(check, report, path, text);
 	report_free(report);
 	return result;
+}
+
+/* Return: the worst of all. */
+static enum cli_exit check_files(struct check *check, char **paths, int n_paths)
+{
+	enum cli_exit worst = CLI_OK;
+	if (check->is_json)
+		putchar('[');
+	for (int i = 0; i < n_paths; i++) {
+		enum cli_exit result = check_file(check, paths[i]);
+		if (worst == CLI_OK || result == CLI_FAILED)
+			worst = result;
+	}
+	if (check->is_json)
+		puts("\n]");
+	return worst;
 }
 
 static bool on_json(size_t i, const char *argument, void *owner)
@@ -231,23 +252,21 @@ enum cli_exit daemon_check(
 {
 	char file[32];
 	int n_rest = 0;
-	bool is_json = false;
-	enum cli_result parsed = cli_parse(cli, argc, argv, on_json, &is_json, &n_rest);
+	struct check check = { .program = program, .fn = fn };
+	enum cli_result parsed = cli_parse(cli, argc, argv, on_json, &check.is_json, &n_rest);
 	if (parsed != CLI_GOOD)
 		return parsed == CLI_HELPED ? CLI_OK : CLI_USAGE;
-	if (n_rest > 1) {
-		cli_wrong(cli, "unexpected argument \"%.60s\"", argv[argc - n_rest + 1]);
-		return CLI_USAGE;
-	}
 	if (!daemon_start(program))
 		return CLI_FAILED;
+	if (n_rest > 0)
+		return check_files(&check, argv + argc - n_rest, n_rest);
 	snprintf(file, sizeof file, "%s.json", program);
-	char *path = daemon_find_config(n_rest == 1 ? argv[argc - 1] : NULL, file);
+	char *path = daemon_find_config(NULL, file);
 	if (path == NULL) {
 		cli_wrong(cli, "no configuration file found; name one: %s FILE", cli->program);
 		return CLI_USAGE;
 	}
-	enum cli_exit result = check_file(program, path, is_json, fn);
+	enum cli_exit result = check_files(&check, &path, 1);
 	free(path);
 	return result;
 }

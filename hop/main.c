@@ -369,7 +369,7 @@ static enum cli_exit run_command(int argc, char **argv)
 static const struct cli_option check_options[] = { DAEMON_CHECK_OPTIONS };
 static const struct cli check_cli = {
 	.program = "hop check",
-	.head = "Usage: hop check [--json] [FILE]\n"
+	.head = "Usage: hop check [--json] [FILE...]\n"
 		"Say what is wrong in a configuration and the files it names; - reads stdin.\n"
 		"Without FILE it is the one that hop itself would take.\n",
 	.foot = "See also: hop schema, man hop.json",
@@ -416,7 +416,7 @@ static const struct cli_command check_row = {
 	"check",
 	"is the configuration right?",
 	&check_cli,
-	"[FILE]",
+	"[FILE...]",
 	check_command,
 };
 
