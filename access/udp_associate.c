@@ -1,12 +1,11 @@
 #include "access/udp_associate.h"
 
 #include "access/flow_log.h"
-#include "access/flow_way.h"
 #include "access/socks_datagram.h"
+#include "access/udp_flow.h"
 #include "access/udp_forward.h"
 #include "chain/wire_status.h"
 #include "common/loop.h"
-#include "common/warm.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -16,9 +15,7 @@
 #define LOG_MODULE "access"
 #include "common/log.h"
 
-#define REST_MS  5000 /* quiet for so long: let go of what can be made again */
-#define HOT_MAX  16   /* flows that hold such things at a time: 2 KiB and more each */
-#define PORT_DNS 53
+#define HOT_MAX 16 /* flows that hold such things at a time: 2 KiB and more each */
 
 struct udp_associate {
 	struct access_ingress *ingress; /* its session holds it */
@@ -40,14 +37,10 @@ struct udp_associate {
 struct associated {
 	struct associated *prev, *next;
 	struct udp_associate *at;
-	struct access_flow_way way; /* closed = has failed, and its target stays quiet */
-	struct access_charges charges;
+	struct access_flow as; /* failed: its target stays quiet */
 	struct timer timer;
-	struct warm warm;
-	uint64_t start_ms, used_ms;
-	uint32_t id, idle_ms;
-	bool is_answered;
-	struct addr target;
+	uint64_t used_ms;
+	uint32_t idle_ms;
 };
 
 static struct access_worker *worker_of(const struct udp_associate *at)
@@ -58,24 +51,6 @@ static struct access_worker *worker_of(const struct udp_associate *at)
 static uint64_t now_of(const struct udp_associate *at)
 {
 	return loop_now_ms(worker_of(at)->loop);
-}
-
-static struct access_flow_names names_of(const struct associated *f)
-{
-	return (struct access_flow_names){ worker_of(f->at), &f->at->client, &f->target, f->id,
-		&f->way };
-}
-
-/* What it holds beside its place in the list. */
-static void let_go(struct associated *f, const char *end)
-{
-	if (!access_flow_way_is_open(&f->way))
-		return;
-	struct access_flow_names names = names_of(f);
-	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
-	warm_remove(&f->at->hot, &f->warm);
-	access_flow_way_close(&f->way);
-	access_charges_return(&f->charges);
 }
 
 static void tell_empty(struct timer *timer)
@@ -95,7 +70,7 @@ static void tell_if_empty(struct udp_associate *at)
 static void end_flow(struct associated *f, const char *end)
 {
 	struct udp_associate *at = f->at;
-	let_go(f, end);
+	access_flow_let_go(&f->as, end);
 	loop_timer_stop(worker_of(at)->loop, &f->timer);
 	DL_DELETE(at->flows, f);
 	at->n_flows--;
@@ -125,18 +100,11 @@ static void on_idle(struct timer *timer)
 		end_flow(f, "idle");
 }
 
-static void cool(struct warm *warm)
-{
-	struct associated *f =
-		(struct associated *)((char *)warm - offsetof(struct associated, warm));
-	access_flow_way_rest(&f->way);
-}
-
 static void use(struct associated *f)
 {
 	struct udp_associate *at = f->at;
 	f->used_ms = now_of(at);
-	warm_use(&at->hot, &f->warm);
+	warm_use(&at->hot, &f->as.warm);
 	if (f->next == NULL)
 		return; /* the last one */
 	DL_DELETE(at->flows, f);
@@ -151,7 +119,7 @@ static void note_too_long(const struct associated *f, size_t len)
 	LOG_LIMITED(LOG_LEVEL_WARNING,
 		"dropped: a datagram is longer than can be carried; more of this association are "
 		"only counted flow=%u.%" PRIu32 " target=%s bytes=%zu",
-		worker_of(f->at)->i_worker, f->id, addr_print(&f->target, to), len);
+		worker_of(f->at)->i_worker, f->as.id, addr_print(&f->as.target, to), len);
 }
 
 static void deliver(struct bytes data, void *owner)
@@ -159,19 +127,16 @@ static void deliver(struct bytes data, void *owner)
 	struct associated *f = owner;
 	struct udp_associate *at = f->at;
 	uint8_t header[SOCKS_DATAGRAM_HEADER_MAX];
-	size_t len = socks_datagram_encode(&f->target, header);
+	size_t len = socks_datagram_encode(&f->as.target, header);
 	use(f);
-	if (!f->is_answered) {
-		f->is_answered = true;
-		access_flow_way_report(&f->way, NULL);
-		start_idle(
-			f, f->target.port == PORT_DNS ? ACCESS_FLOW_DNS_MS : ACCESS_FLOW_IDLE_MS);
-	}
+	uint32_t idle_ms = access_flow_answered(&f->as);
+	if (idle_ms > 0)
+		start_idle(f, idle_ms);
 	if (data.len > UDP_PAYLOAD_MAX - len) {
 		note_too_long(f, data.len);
 		return;
 	}
-	if (!access_charges_carry(&f->charges, SHAPER_DOWN, data.len)) {
+	if (!access_charges_carry(&f->as.charges, SHAPER_DOWN, data.len)) {
 		at->counters.n_over_rate++;
 		return;
 	}
@@ -186,18 +151,17 @@ static void on_status(uint8_t status, void *owner)
 	char to[ADDR_TEXT_MAX];
 	f->at->counters.n_unreachable++;
 	LOG_DEBUG("unreachable flow=%u.%" PRIu32 " target=%s status=%s", worker_of(f->at)->i_worker,
-		f->id, addr_print(&f->target, to), wire_status_find(status)->slug);
+		f->as.id, addr_print(&f->as.target, to), wire_status_find(status)->slug);
 }
 
 static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct associated *f = owner;
-	struct access_flow_names names = names_of(f);
-	if (access_flow_way_retry(&f->way, error, &f->target, &f->at->client))
+	if (access_flow_way_retry(&f->as.way, error, &f->as.target, &f->at->client))
 		return;
 	f->at->counters.n_failed++;
-	access_flow_log_failure(&names, error);
-	let_go(f, chain_error_slug(error));
+	access_flow_log_failure(&f->as, error);
+	access_flow_let_go(&f->as, chain_error_slug(error));
 	f->used_ms = now_of(f->at);
 	start_idle(f, ACCESS_FLOW_FAILED_MS);
 }
@@ -206,7 +170,7 @@ static void on_fail(const struct chain_error *error, void *owner)
 static struct associated *find_flow(const struct udp_associate *at, const struct addr *target)
 {
 	struct associated *f = at->flows != NULL ? at->flows->prev : NULL;
-	while (f != NULL && !addr_is_equal(&f->target, target))
+	while (f != NULL && !addr_is_equal(&f->as.target, target))
 		f = f == at->flows ? NULL : f->prev;
 	return f;
 }
@@ -239,16 +203,18 @@ static struct associated *new_flow(struct udp_associate *at, const struct addr *
 	if (f == NULL)
 		return NULL;
 	f->at = at;
-	f->target = *target;
-	f->start_ms = f->used_ms = now_of(at);
-	if (!access_charges_take(&f->charges, at->ingress, &at->client) ||
-		!access_charges_take_user(&f->charges, at->ingress, &at->client, at->user) ||
-		access_flow_way_open(&f->way, at->ingress, at->io, &query, &ops, f) != 0) {
-		access_charges_return(&f->charges);
+	f->as.target = *target;
+	f->as.start_ms = f->used_ms = now_of(at);
+	f->as.client = at->client;
+	f->as.hot = &at->hot;
+	if (!access_charges_take(&f->as.charges, at->ingress, &at->client) ||
+		!access_charges_take_user(&f->as.charges, at->ingress, &at->client, at->user) ||
+		access_flow_way_open(&f->as.way, at->ingress, at->io, &query, &ops, f) != 0) {
+		access_charges_return(&f->as.charges);
 		free(f);
 		return NULL;
 	}
-	f->id = ++worker_of(at)->n_accepted;
+	f->as.id = ++worker_of(at)->n_accepted;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference,clang-analyzer-unix.Malloc): utlist */
 	DL_APPEND(at->flows, f);
 	at->n_flows++;
@@ -266,16 +232,16 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		at->counters.n_refused++;
 		return;
 	}
-	if (!access_flow_way_is_open(&f->way)) { /* no storm of new flows after a failure */
+	if (!access_flow_way_is_open(&f->as.way)) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
 	use(f);
-	if (!access_charges_carry(&f->charges, SHAPER_UP, data.len)) {
+	if (!access_charges_carry(&f->as.charges, SHAPER_UP, data.len)) {
 		at->counters.n_over_rate++;
 		return;
 	}
-	switch (access_flow_way_send(&f->way, data)) {
+	switch (access_flow_way_send(&f->as.way, data)) {
 	case FLOW_CLIENT_SENT:
 		at->counters.n_up++;
 		at->counters.n_up_bytes += data.len;
@@ -375,7 +341,7 @@ int udp_associate_open(struct access_ingress *ingress, struct udp_io *io,
 		return error;
 	}
 	addr_sock_set_port(&at->bound, udp_port(at->udp));
-	warm_list_init(&at->hot, ingress->worker->loop, HOT_MAX, REST_MS, cool);
+	access_flow_hot_init(&at->hot, ingress->worker->loop, HOT_MAX);
 	*ret = at;
 	return 0;
 }

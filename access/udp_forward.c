@@ -1,13 +1,12 @@
 #include "access/udp_forward.h"
 
 #include "access/flow_log.h"
-#include "access/flow_way.h"
 #include "access/transparent.h"
+#include "access/udp_flow.h"
 #include "chain/wire_status.h"
 #include "common/flow.h"
 #include "common/loop.h"
 #include "common/seal.h"
-#include "common/warm.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -18,9 +17,7 @@
 #include "common/log.h"
 
 #define NAME_CLIENT 1
-#define REST_MS     5000 /* quiet for so long: let go of what can be made again */
-#define HOT_MAX     128  /* flows that hold such things at a time: 2 KiB and more each */
-#define PORT_DNS    53
+#define HOT_MAX     128 /* flows that hold such things at a time: 2 KiB and more each */
 
 struct access_udp {
 	struct access_ingress *ingress; /* of new flows */
@@ -40,16 +37,10 @@ struct udp_flow {
 	struct flow flow; /* first */
 	struct flow_name name;
 	struct access_udp *at;
-	struct access_flow_way way; /* closed = has failed, and keeps its client quiet */
-	struct access_charges charges;
-	union addr_sock client, local;
-	struct addr to;
+	struct access_flow as; /* failed: it keeps its client quiet */
+	union addr_sock local;
 	struct transparent_voice *voice; /* speaks for the target; NULL until the first answer */
-	uint64_t start_ms;
-	struct warm warm;
-	uint32_t id;
-	uint16_t sent_len; /* of the client's last datagram */
-	bool is_answered;
+	uint16_t sent_len;               /* of the client's last datagram */
 };
 
 static struct access_worker *worker_of(const struct access_udp *at)
@@ -83,31 +74,13 @@ static void on_timer(struct timer *timer)
 	arm(at);
 }
 
-static struct access_flow_names names_of(const struct udp_flow *f)
-{
-	const struct access_ingress *in = f->way.ingress;
-	return (struct access_flow_names){ in->worker, &f->client, &f->to, f->id, &f->way };
-}
-
-/* What it holds beside its place in the table. */
-static void let_go(struct udp_flow *f, const char *end)
-{
-	if (!access_flow_way_is_open(&f->way))
-		return;
-	struct access_flow_names names = names_of(f);
-	access_flow_log_end(&names, f->way.datagram, f->start_ms, end);
-	warm_remove(&f->at->hot, &f->warm);
-	access_flow_way_close(&f->way);
-	access_charges_return(&f->charges);
-}
-
 /* The one place a flow ends. */
 static void end_flow(struct udp_flow *f, const char *end)
 {
 	struct access_udp *at = f->at;
 	struct access_worker *worker = worker_of(at);
-	let_go(f, end);
-	access_charges_return(&f->charges);
+	access_flow_let_go(&f->as, end);
+	access_charges_return(&f->as.charges);
 	flow_name_remove(at->table, &f->name);
 	flow_remove(at->table, &f->flow);
 	transparent_voice_give(f->voice);
@@ -125,19 +98,13 @@ static void on_idle(struct flow *flow, bool is_evicted, void *owner)
  * not send that, the log and the counter remain. */
 static bool tell_client(const struct udp_flow *f)
 {
-	return udp_tell_unreachable(f->at->io, &f->client, &f->local, f->sent_len);
-}
-
-static void cool(struct warm *warm)
-{
-	struct udp_flow *f = (struct udp_flow *)((char *)warm - offsetof(struct udp_flow, warm));
-	access_flow_way_rest(&f->way);
+	return udp_tell_unreachable(f->at->io, &f->as.client, &f->local, f->sent_len);
 }
 
 static void use(struct udp_flow *f)
 {
 	flow_use(f->at->table, &f->flow, now_of(f->at));
-	warm_use(&f->at->hot, &f->warm);
+	warm_use(&f->at->hot, &f->as.warm);
 }
 
 static bool take_voice(struct udp_flow *f)
@@ -146,7 +113,7 @@ static bool take_voice(struct udp_flow *f)
 	int error = transparent_voice_take(f->at->voices, &f->local, &f->voice);
 	if (error != 0)
 		LOG_LIMITED(LOG_LEVEL_WARNING, "cannot answer for a target=%s error=%s",
-			addr_print(&f->to, to), err_name(error));
+			addr_print(&f->as.target, to), err_name(error));
 	return error == 0;
 }
 
@@ -154,22 +121,19 @@ static void deliver(struct bytes data, void *owner)
 {
 	struct udp_flow *f = owner;
 	struct access_udp *at = f->at;
-	if (!f->is_answered) {
-		f->is_answered = true;
-		access_flow_way_report(&f->way, NULL);
+	uint32_t idle_ms = access_flow_answered(&f->as);
+	if (idle_ms > 0) {
 		flow_confirm(at->table, &f->flow);
-		flow_set_idle(at->table, &f->flow,
-			f->to.port == PORT_DNS ? ACCESS_FLOW_DNS_MS : ACCESS_FLOW_IDLE_MS,
-			now_of(at));
+		flow_set_idle(at->table, &f->flow, idle_ms, now_of(at));
 		arm(at);
 	}
 	use(f);
-	if (!access_charges_carry(&f->charges, SHAPER_DOWN, data.len))
+	if (!access_charges_carry(&f->as.charges, SHAPER_DOWN, data.len))
 		at->counters.n_over_rate++;
 	else if (at->voices == NULL)
-		udp_send(at->udp, &f->client, &f->local, bytes_of(NULL, 0), data);
+		udp_send(at->udp, &f->as.client, &f->local, bytes_of(NULL, 0), data);
 	else if (f->voice != NULL || take_voice(f))
-		transparent_voice_send(f->voice, &f->client, data);
+		transparent_voice_send(f->voice, &f->as.client, data);
 	else
 		at->counters.n_dropped++;
 }
@@ -178,26 +142,26 @@ static void on_status(uint8_t status, void *owner)
 {
 	struct udp_flow *f = owner;
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
-	const struct access_ingress *in = f->way.ingress;
+	const struct access_ingress *in = f->as.way.ingress;
 	bool is_told = status != STATUS_MSGSIZE && tell_client(f);
 	f->at->counters.n_unreachable++;
 	LOG_LIMITED(status == STATUS_MSGSIZE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
 		"unreachable flow=%u.%" PRIu32 " from=%s target=%s status=%s told=%s",
-		in->worker->i_worker, f->id, addr_sock_print(&f->client, from),
-		addr_print(&f->to, to), wire_status_find(status)->slug, is_told ? "yes" : "no");
+		in->worker->i_worker, f->as.id, addr_sock_print(&f->as.client, from),
+		addr_print(&f->as.target, to), wire_status_find(status)->slug,
+		is_told ? "yes" : "no");
 }
 
 static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct udp_flow *f = owner;
 	struct access_udp *at = f->at;
-	struct access_flow_names names = names_of(f);
-	if (access_flow_way_retry(&f->way, error, &at->ingress->options->to, &f->client))
+	if (access_flow_way_retry(&f->as.way, error, &f->as.target, &f->as.client))
 		return;
 	at->counters.n_failed++;
-	access_flow_log_failure(&names, error);
+	access_flow_log_failure(&f->as, error);
 	(void)tell_client(f);
-	let_go(f, chain_error_slug(error));
+	access_flow_let_go(&f->as, chain_error_slug(error));
 	flow_set_idle(at->table, &f->flow, ACCESS_FLOW_FAILED_MS, now_of(at));
 	arm(at);
 }
@@ -242,12 +206,12 @@ static int start_chain(struct udp_flow *f)
 	};
 	struct access_ingress *in = f->at->ingress;
 	struct route_query query = {
-		.target = &f->to,
-		.source = &f->client,
+		.target = &f->as.target,
+		.source = &f->as.client,
 		.listener = in->options->name,
 		.protocol = ROUTE_UDP,
 	};
-	return access_flow_way_open(&f->way, in, f->at->io, &query, &ops, f);
+	return access_flow_way_open(&f->as.way, in, f->at->io, &query, &ops, f);
 }
 
 /* Lists @f under its client's name and starts its way through the chain. Nothing stays on failure.
@@ -258,7 +222,7 @@ static bool enter_flow(struct udp_flow *f, const uint8_t *name, uint8_t name_len
 	char from[ADDR_TEXT_MAX];
 	if (flow_add(at->table, &f->flow, ACCESS_FLOW_UNREPLIED_MS, now_of(at)) != 0) {
 		LOG_LIMITED(LOG_LEVEL_WARNING, "refused: flow limit reached from=%s",
-			addr_sock_print(&f->client, from));
+			addr_sock_print(&f->as.client, from));
 		return false;
 	}
 	if (flow_name_add(at->table, &f->flow, &f->name, NAME_CLIENT, name, name_len) == 0 &&
@@ -283,20 +247,21 @@ static struct udp_flow *new_flow(struct access_udp *at, const struct udp_packet 
 	if (f == NULL)
 		return NULL;
 	f->at = at;
-	f->client = *packet->from;
+	f->as.client = *packet->from;
 	f->local = *packet->local;
 	if (at->voices != NULL)
-		addr_from_sock(packet->local, &f->to);
+		addr_from_sock(packet->local, &f->as.target);
 	else
-		f->to = at->ingress->options->to;
-	f->start_ms = now_of(at);
-	if (!access_charges_take(&f->charges, at->ingress, packet->from) ||
+		f->as.target = at->ingress->options->to;
+	f->as.start_ms = now_of(at);
+	f->as.hot = &at->hot;
+	if (!access_charges_take(&f->as.charges, at->ingress, packet->from) ||
 		!enter_flow(f, name, name_len)) {
-		access_charges_return(&f->charges);
+		access_charges_return(&f->as.charges);
 		free(f);
 		return NULL;
 	}
-	f->id = ++worker_of(at)->n_accepted;
+	f->as.id = ++worker_of(at)->n_accepted;
 	at->counters.n_flows++;
 	arm(at);
 	return f;
@@ -317,16 +282,17 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 	}
 	f->local = *packet->local;
 	f->sent_len = (uint16_t)packet->len;
-	if (!access_flow_way_is_open(&f->way)) { /* no storm of new flows after a failure */
+	if (!access_flow_way_is_open(&f->as.way)) { /* no storm of new flows after a failure */
 		at->counters.n_dropped++;
 		return;
 	}
 	use(f);
-	if (!access_charges_carry(&f->charges, SHAPER_UP, packet->len)) {
+	if (!access_charges_carry(&f->as.charges, SHAPER_UP, packet->len)) {
 		at->counters.n_over_rate++;
 		return;
 	}
-	if (access_flow_way_send(&f->way, bytes_of(packet->data, packet->len)) != FLOW_CLIENT_SENT)
+	if (access_flow_way_send(&f->as.way, bytes_of(packet->data, packet->len)) !=
+		FLOW_CLIENT_SENT)
 		at->counters.n_dropped++;
 }
 
@@ -362,7 +328,7 @@ int access_udp_open(struct access_ingress *ingress, struct udp_io *io,
 		free(udp);
 		return error;
 	}
-	warm_list_init(&udp->hot, ingress->worker->loop, HOT_MAX, REST_MS, cool);
+	access_flow_hot_init(&udp->hot, ingress->worker->loop, HOT_MAX);
 	*ret = udp;
 	return 0;
 }

@@ -116,8 +116,8 @@ NODISCARD int wire_request_encode(const struct wire_request *request, enum wire_
 
 /* Decoding, in the steps of 2.2's table so that the caller can put the replay table between. */
 
-/** wire_request_is_last() - whether the hop that got @request is the last one addressed. A middle hop
- * has the next header in hand; behind all others nothing may come before the answer. */
+/** wire_request_is_last() - whether the hop that got @request is the last one addressed. A middle
+ * hop has the next header in hand; behind all others nothing may come before the answer. */
 bool wire_request_is_last(const struct wire_request *request);
 
 /** wire_request_kid() - line 1: the key id in R under @mask. */
