@@ -123,7 +123,7 @@ static void start_stdio(struct task *task)
 	struct access_gate *gate =
 		(struct access_gate *)((char *)task - offsetof(struct access_gate, stdio));
 	struct access_worker *worker = gate->ingress->worker;
-	struct stream *stream;
+	struct stream *stream = NULL;
 	union addr_sock peer;
 	if (gate->is_closed) {
 		free(gate);

@@ -77,6 +77,8 @@ static size_t at_random(
 	size_t chosen = CHAIN_SELECT_NONE;
 	for (size_t i = 0; i < n; i++)
 		sum += is_eligible(&candidates[i], tier) ? weight_of(&candidates[i]) : 0;
+	if (sum == 0)
+		return CHAIN_SELECT_NONE;
 	*random += 0x9e3779b97f4a7c15u;
 	at = mix(*random) % sum;
 	for (size_t i = 0; i < n; i++) {

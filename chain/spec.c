@@ -241,7 +241,8 @@ static bool has_key_of(
 
 static const char *check_hop(const struct chain_spec *spec, size_t i, size_t k)
 {
-	const struct chain_hop *hop = &candidates_of(spec, i).hops[k];
+	struct candidates of = candidates_of(spec, i);
+	const struct chain_hop *hop = &of.hops[k];
 	if (hop->addr.kind == ADDR_NONE || (hop->addr.port == 0 && !hop->is_srv))
 		return "the hop has no address";
 	if (hop->step != CHAIN_STEP_HOP)

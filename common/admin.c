@@ -242,7 +242,7 @@ int admin_new(struct loop *loop, const char *path, uint32_t mode, const struct a
 	struct addr at = { .kind = ADDR_UNIX };
 	if (strlen(path) > ADDR_PATH_MAX)
 		return -ENAMETOOLONG;
-	strcpy(at.name, path);
+	memcpy(at.name, path, strlen(path));
 	struct admin *admin = calloc(1, sizeof *admin);
 	if (admin == NULL)
 		return ERR_NOMEM;

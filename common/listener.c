@@ -36,7 +36,7 @@ static int open_stream(struct listener *l, int fd, const union addr_sock *peer, 
 /* Return: whether another connection may be taken now. */
 static bool accept_one(struct listener *l)
 {
-	union addr_sock peer;
+	union addr_sock peer = { .any.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof peer;
 	struct stream *stream;
 	int fd = accept4(l->poll.fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
