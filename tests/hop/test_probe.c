@@ -231,7 +231,7 @@ Test(probe, a_wrong_key_is_silence_of_that_hop, .timeout = 60)
 		cr_expect_eq(heard.error.n_hops, 3);
 		cr_expect_eq(chain_error_exit_code(&heard.error), 7);
 		cr_expect_eq(heard.answers.n_answers, 1);
-		cr_expect(heard.total_us >= 390000 && heard.total_us < 1000000);
+		cr_expect(heard.total_us >= 390000 && heard.total_us < 5000000);
 		cr_expect_geq(heard.error.elapsed_ms, 390);
 		/* Nothing comes back: that it is hop 2 cannot be known. */
 		probe_within(&hops, n, true, 200, &heard);
