@@ -36,7 +36,7 @@ static int ask(const char *path, const char *request)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	strcpy(to.sun_path, path);
+	memcpy(to.sun_path, path, strlen(path));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 && send_all(fd, request))

@@ -105,12 +105,13 @@ static void read_hops(struct document *d, const struct json *value, void *to)
 		return;
 	}
 	spec->hops = calloc(n, sizeof *spec->hops);
-	const struct json *v = json_first(value);
-	while (spec->hops != NULL && v != NULL && read_position(d, v, n, spec))
-		v = json_next(v);
-	if (v != NULL)
+	bool has_memory = spec->hops != NULL;
+	for (const struct json *v = json_first(value); has_memory && v != NULL; v = json_next(v))
+		has_memory = read_position(d, v, n, spec);
+	if (has_memory)
+		check_keys(d, value, spec);
+	else
 		document_error(d, value, DOCUMENT_VALUE, "out of memory");
-	check_keys(d, value, spec);
 }
 
 static void read_chain_name(struct document *d, const struct json *value, void *to)

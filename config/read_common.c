@@ -53,11 +53,10 @@ void read_common_log(struct document *document, const struct json *value, void *
 static void read_admin_socket(struct document *document, const struct json *value, void *to)
 {
 	struct control_options *control = to;
-	struct addr at = { 0 };
 	if (!field_path(document, value, &control->path))
 		return;
 	control->is_named = true;
-	if (strlen(control->path) >= sizeof at.name || strlen(control->path) > ADDR_PATH_MAX)
+	if (strlen(control->path) > ADDR_PATH_MAX)
 		document_error(document, value, DOCUMENT_VALUE,
 			"the path of a socket has at most %d bytes", ADDR_PATH_MAX);
 }

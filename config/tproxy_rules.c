@@ -182,7 +182,7 @@ static void print_iptables_exceptions(const struct wish *w, const char *tool, co
 	printf("# access's own connections: else they would come back to it\n");
 	printf("%s -t %s -A HOPCHAIN -m mark --mark %" PRIu32 " -j RETURN\n", tool, table, w->mark);
 	printf("# what goes to this host itself, and to no single host\n");
-	for (size_t i = is_ip4 ? 0 : 0; i < COUNT(types); i++) {
+	for (size_t i = 0; i < COUNT(types); i++) {
 		if (is_ip4 || i != 1)
 			printf("%s -t %s -A HOPCHAIN -m addrtype --dst-type %s -j RETURN\n", tool,
 				table, types[i]);
