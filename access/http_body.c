@@ -1,5 +1,7 @@
 #include "access/http_body.h"
 
+#include <assert.h>
+
 #define SIZE_MAX_DIGITS 15   /* of a chunk: fits 64 bits with room to shift */
 #define EXTRA_MAX       4096 /* bytes of a chunk's line; of the trailer */
 
@@ -107,12 +109,25 @@ static uint8_t after(struct http_body *body, uint8_t c)
 	}
 }
 
-static size_t take_data(struct http_body *body, size_t len)
+uint64_t http_body_run(const struct http_body *body)
 {
-	size_t n = body->left < len ? (size_t)body->left : len;
+	return body->state == BYTES || body->state == CHUNK ? body->left : 0;
+}
+
+void http_body_pass(struct http_body *body, uint64_t n)
+{
+	assert(n <= http_body_run(body));
+	if (n == 0)
+		return;
 	body->left -= n;
 	if (body->left == 0)
 		body->state = body->state == CHUNK ? CHUNK_CR : ENDED;
+}
+
+static size_t take_data(struct http_body *body, size_t len)
+{
+	size_t n = body->left < len ? (size_t)body->left : len;
+	http_body_pass(body, n);
 	return n;
 }
 

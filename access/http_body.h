@@ -19,6 +19,10 @@ void http_body_init(struct http_body *body, const struct http_head *head);
 /** http_body_take() - Return: how many of the first bytes of @in belong to the body: all of them,
  * unless it ended there or is malformed. */
 size_t http_body_take(struct http_body *body, struct bytes in);
+/** http_body_run() - so many bytes of it come next in which its end is not to be looked for. */
+uint64_t http_body_run(const struct http_body *body);
+/** http_body_pass() - takes @n bytes of the run that nobody has looked at. */
+void http_body_pass(struct http_body *body, uint64_t n);
 bool http_body_has_ended(const struct http_body *body);
 bool http_body_is_chunked(const struct http_body *body);
 /** http_body_is_bad() - chunks that are none; nothing more is taken. */

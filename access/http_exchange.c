@@ -1,29 +1,27 @@
 #include "access/http_exchange.h"
 
 #include "access/greeting.h"
-#include "access/http_pace.h"
 #include "access/http_rewrite.h"
+#include "access/http_way.h"
 #include "common/loop.h"
 #include "common/tcp.h"
 
 #include <assert.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SWEEP_MS 1000
 #define QUIET_MS 60000 /* as relay.c's */
+#define RUN_MIN  65536 /* bytes of a body in one piece that may be worth splicing */
 
 struct http_exchange {
 	struct stream *client, *server;
 	const struct http_request *request;
 	struct http_exchange_options options;
 	struct http_body body; /* of the request: what is still to come */
-	struct http_pace up, down;
+	struct http_way up, down;
 	struct http_response *response;
 	struct http_exchange_result result;
-	bool client_waits;   /* for DRAINED of the client: the server is not read */
-	bool server_waits;   /* the other way round */
 	bool has_final_head; /* of the answer: it has gone to the client */
 	uint64_t active_at_ms;
 	struct timer sweep;
@@ -32,60 +30,17 @@ struct http_exchange {
 	uint8_t rest[GREETING_HEAD_MAX];
 };
 
-const char *http_exchange_end_name(enum http_exchange_end end)
-{
-	static const char *const names[] = {
-		[HTTP_EXCHANGE_DONE] = "done",
-		[HTTP_EXCHANGE_SWITCHED] = "switched",
-		[HTTP_EXCHANGE_UNANSWERED] = "unanswered",
-		[HTTP_EXCHANGE_BAD] = "bad-answer",
-		[HTTP_EXCHANGE_INCOMPLETE] = "incomplete-answer",
-		[HTTP_EXCHANGE_CUT] = "cut-answer",
-		[HTTP_EXCHANGE_CLIENT_ENDED] = "client-fin",
-		[HTTP_EXCHANGE_CLIENT_FAILED] = "client-failed",
-		[HTTP_EXCHANGE_IDLE] = "idle-timeout",
-		[HTTP_EXCHANGE_STALLED] = "stalled",
-	};
-	return names[end];
-}
-
-void http_exchange_answer(const struct http_exchange_result *result,
-	char text[HTTP_ANSWER_TEXT_MAX], struct http_answer *ret)
-{
-	*ret = (struct http_answer){ .status = 502, .text = text, .fields = "" };
-	if (result->end == HTTP_EXCHANGE_BAD) {
-		ret->word = "http_protocol_error";
-		snprintf(text, HTTP_ANSWER_TEXT_MAX, "the server's answer is malformed: %s",
-			result->fault);
-	} else if (result->end == HTTP_EXCHANGE_INCOMPLETE) {
-		ret->word = "http_response_incomplete";
-		ret->text = "the server's answer ended in the middle of its head";
-	} else if (result->end == HTTP_EXCHANGE_UNANSWERED) {
-		ret->word = "connection_terminated";
-		ret->text = "the server closed the connection without an answer";
-	} else if (result->end == HTTP_EXCHANGE_IDLE && result->client_owes) {
-		ret->status = 408;
-		ret->word = "http_request_error";
-		ret->text = "the body of the request has not come in time";
-	} else {
-		ret->status = 504;
-		ret->word = "http_response_timeout";
-		ret->text = "the server has not answered in time";
-	}
-}
-
 /* A client that has sent its next request is not done, although it may have ended its direction. */
 static void watch_client(const struct http_exchange *x, bool is_on)
 {
-	if (tcp_is(x->client))
-		tcp_watch_end(x->client, is_on && x->result.rest.len == 0);
+	tcp_watch_end(x->client, is_on && x->result.rest.len == 0);
 }
 
 static void release(struct http_exchange *x)
 {
 	loop_timer_stop(x->client->loop, &x->sweep);
-	http_pace_stop(&x->up);
-	http_pace_stop(&x->down);
+	http_way_stop(&x->up);
+	http_way_stop(&x->down);
 	watch_client(x, false);
 }
 
@@ -93,8 +48,9 @@ static void release(struct http_exchange *x)
 static void end(struct http_exchange *x, enum http_exchange_end how)
 {
 	release(x);
+	http_exchange_counts(x, &x->result.n_up, &x->result.n_down);
 	x->result.end = how;
-	x->result.client_owes = !http_body_has_ended(&x->body) && !x->server_waits;
+	x->result.client_owes = !http_body_has_ended(&x->body) && !x->up.is_blocked;
 	x->result.keeps_client = x->result.keeps_client && how == HTTP_EXCHANGE_DONE;
 	x->result.keeps_server = x->result.keeps_server && how == HTTP_EXCHANGE_DONE;
 	x->on_done(&x->result, x->owner);
@@ -108,51 +64,41 @@ static void end_short(struct http_exchange *x, enum http_exchange_end how)
 	end(x, x->has_final_head ? HTTP_EXCHANGE_CUT : how);
 }
 
-/* Never more than what is known to be the body's, or fits behind it. */
-static void read_client(struct http_exchange *x)
+/* Never more than what is known to be the body's, or fits behind it. A tunnel gets no full pipe. */
+static void aim_up(struct http_exchange *x)
 {
-	if (http_body_has_ended(&x->body) || x->server_waits)
-		return;
-	http_pace_start(&x->up, http_body_is_chunked(&x->body) && x->body.left < sizeof x->rest
-					? sizeof x->rest
-					: x->body.left);
+	uint64_t run = http_body_run(&x->body);
+	bool is_short = http_body_is_chunked(&x->body) && run < sizeof x->rest;
+	http_way_aim(&x->up, is_short ? sizeof x->rest : run, is_short || x->request->is_upgrade);
 }
 
-static void write_server(struct http_exchange *x, struct bytes data)
+/* What comes behind an answer is seen with its last bytes, but where those are spliced. */
+static void aim_down(struct http_exchange *x)
 {
-	x->result.n_up += data.len;
-	x->server_waits = stream_write(x->server, data);
-}
-
-static void write_client(struct http_exchange *x, struct bytes data)
-{
-	x->result.n_down += data.len;
-	if (data.len > 0 && stream_write(x->client, data))
-		x->client_waits = true;
+	uint64_t run = http_response_run(x->response);
+	if (http_response_has_ended(x->response))
+		http_way_aim(&x->down, 0, true);
+	else if (run < RUN_MIN || !tcp_is(x->client) || !tcp_is(x->server))
+		http_way_aim(&x->down, STREAM_NO_LIMIT, true);
+	else
+		http_way_aim(&x->down, run, false);
 }
 
 static void on_body(struct http_exchange *x, struct bytes data)
 {
 	size_t n = http_body_take(&x->body, data), n_rest = data.len - n;
-	bool is_all = http_pace_took(&x->up, data.len);
 	if (http_body_is_bad(&x->body)) {
 		end(x, HTTP_EXCHANGE_CLIENT_FAILED);
 		return;
 	}
-	if (n > 0)
-		write_server(x, bytes_of(data.ptr, n));
+	http_way_write(&x->up, bytes_of(data.ptr, n));
+	aim_up(x);
+	http_way_has_read(&x->up, data.len);
 	if (http_body_has_ended(&x->body)) {
-		http_pace_stop(&x->up);
 		assert(n_rest <= sizeof x->rest);
 		memcpy(x->rest, data.ptr + n, n_rest);
 		x->result.rest = bytes_of(x->rest, n_rest);
 		watch_client(x, true);
-	} else if (x->server_waits) {
-		http_pace_stop(&x->up);
-	} else if (is_all) {
-		read_client(x);
-	} else {
-		http_pace_go_on(&x->up);
 	}
 }
 
@@ -170,12 +116,12 @@ static void on_client_end(struct http_exchange *x)
 /* Everything of the answer was written; it counts once it has gone out. */
 static void end_if_whole(struct http_exchange *x)
 {
-	if (!http_response_has_ended(x->response) || x->client_waits)
+	if (!http_response_has_ended(x->response) || x->down.is_blocked)
 		return;
 	bool is_clean = http_body_has_ended(&x->body) && !x->result.client_ended;
 	x->result.keeps_client = x->result.keeps_client && is_clean;
-	x->result.keeps_server =
-		x->result.keeps_server && is_clean && !http_response_closes(x->response);
+	x->result.keeps_server = x->result.keeps_server && is_clean && x->up.relay.pipe == NULL &&
+				 !http_response_closes(x->response);
 	end(x, HTTP_EXCHANGE_DONE);
 }
 
@@ -204,7 +150,7 @@ static bool pass_head(struct http_exchange *x)
 	wire_writer_init(&to, text, size);
 	http_rewrite_response(head, closes, &to);
 	assert(!to.failed);
-	write_client(x, bytes_of(text, wire_written(&to)));
+	http_way_write(&x->down, bytes_of(text, wire_written(&to)));
 	free(text);
 	if (is_last) {
 		x->has_final_head = true;
@@ -215,10 +161,19 @@ static bool pass_head(struct http_exchange *x)
 	return true;
 }
 
+/* What comes behind a run is not read with it. */
+static void look_behind(struct http_exchange *x)
+{
+	if (x->down.relay.is_watched || !http_response_has_ended(x->response))
+		return;
+	if (tcp_has_input(x->server) != 0) /* an answer to nobody, or the end */
+		x->result.keeps_server = false;
+}
+
 static void on_answer(struct http_exchange *x, struct bytes data)
 {
 	struct bytes body;
-	http_pace_took(&x->down, data.len);
+	size_t n_read = data.len;
 	while (data.len > 0 && !http_response_has_ended(x->response)) {
 		switch (http_response_feed(x->response, &data, &body)) {
 		case HTTP_RESPONSE_MORE:
@@ -229,7 +184,7 @@ static void on_answer(struct http_exchange *x, struct bytes data)
 			end_short(x, HTTP_EXCHANGE_INCOMPLETE);
 			return;
 		case HTTP_RESPONSE_BODY:
-			write_client(x, body);
+			http_way_write(&x->down, body);
 			break;
 		case HTTP_RESPONSE_BAD:
 			x->result.fault = http_response_fault(x->response);
@@ -238,16 +193,15 @@ static void on_answer(struct http_exchange *x, struct bytes data)
 		}
 	}
 	if (x->result.status == 101) {
-		write_client(x, data);
+		http_way_write(&x->down, data);
 		end(x, HTTP_EXCHANGE_SWITCHED);
 		return;
 	}
 	if (data.len > 0) /* an answer to nobody */
 		x->result.keeps_server = false;
-	if (x->client_waits || http_response_has_ended(x->response))
-		http_pace_stop(&x->down);
-	else
-		http_pace_go_on(&x->down);
+	look_behind(x);
+	aim_down(x);
+	http_way_has_read(&x->down, n_read);
 	end_if_whole(x);
 }
 
@@ -264,6 +218,57 @@ static void on_server_end(struct http_exchange *x, bool is_failed)
 		end(x, HTTP_EXCHANGE_UNANSWERED);
 }
 
+static void move_up(struct http_exchange *x, bool is_drained)
+{
+	uint64_t n;
+	enum relay_way_step step = http_way_move(&x->up, is_drained, &n);
+	http_body_pass(&x->body, n);
+	switch (step) {
+	case RELAY_WAY_ON:
+		if (x->up.relay.n_left > 0 || x->up.is_blocked)
+			return;
+		aim_up(x);
+		http_way_read(&x->up);
+		watch_client(x, http_body_has_ended(&x->body));
+		return;
+	case RELAY_WAY_ENDED:
+		on_client_end(x);
+		return;
+	case RELAY_WAY_FAILED_FROM:
+		end(x, HTTP_EXCHANGE_CLIENT_FAILED);
+		return;
+	case RELAY_WAY_FAILED_TO:
+		http_way_stop(&x->up);
+		on_server_end(x, true);
+		return;
+	}
+}
+
+static void move_down(struct http_exchange *x, bool is_drained)
+{
+	uint64_t n;
+	enum relay_way_step step = http_way_move(&x->down, is_drained, &n);
+	http_response_pass(x->response, n);
+	look_behind(x);
+	switch (step) {
+	case RELAY_WAY_ON:
+		if (http_response_has_ended(x->response)) {
+			end_if_whole(x);
+		} else if (x->down.relay.n_left == 0 && !x->down.is_blocked) { /* of a chunk */
+			aim_down(x);
+			http_way_read(&x->down);
+		}
+		return;
+	case RELAY_WAY_ENDED:
+	case RELAY_WAY_FAILED_FROM:
+		on_server_end(x, step == RELAY_WAY_FAILED_FROM);
+		return;
+	case RELAY_WAY_FAILED_TO:
+		end(x, HTTP_EXCHANGE_CLIENT_FAILED);
+		return;
+	}
+}
+
 static void on_client(
 	struct stream *client, enum stream_event event, struct bytes data, void *owner)
 {
@@ -271,13 +276,13 @@ static void on_client(
 	x->active_at_ms = loop_now_ms(client->loop);
 	switch (event) {
 	case STREAM_DATA:
-		on_body(x, data);
+		if (x->up.relay.is_splicing)
+			move_up(x, false);
+		else
+			on_body(x, data);
 		return;
 	case STREAM_DRAINED:
-		x->client_waits = false;
-		if (!http_response_has_ended(x->response))
-			http_pace_start(&x->down, STREAM_NO_LIMIT);
-		end_if_whole(x);
+		move_down(x, true);
 		return;
 	case STREAM_EOF:
 		on_client_end(x);
@@ -298,11 +303,13 @@ static void on_server(
 	x->active_at_ms = loop_now_ms(server->loop);
 	switch (event) {
 	case STREAM_DATA:
-		on_answer(x, data);
+		if (x->down.relay.is_splicing)
+			move_down(x, false);
+		else
+			on_answer(x, data);
 		return;
 	case STREAM_DRAINED:
-		x->server_waits = false;
-		read_client(x);
+		move_up(x, true);
 		return;
 	case STREAM_EOF:
 		on_server_end(x, false);
@@ -322,7 +329,7 @@ static void on_sweep(struct timer *timer)
 		(struct http_exchange *)((char *)timer - offsetof(struct http_exchange, sweep));
 	struct loop *loop = x->client->loop;
 	uint64_t now_ms = loop_now_ms(loop);
-	if (http_pace_is_held_up(&x->up) || http_pace_is_held_up(&x->down))
+	if (x->up.shape.is_in_line || x->down.shape.is_in_line)
 		x->active_at_ms = now_ms; /* nobody knows whether a peer is idle */
 	uint64_t quiet_ms = now_ms - x->active_at_ms;
 	bool is_quiet = quiet_ms >= QUIET_MS;
@@ -360,24 +367,17 @@ int http_exchange_start(struct stream *client, struct stream *server,
 	x->active_at_ms = loop_now_ms(client->loop);
 	stream_own(client, on_client, x);
 	stream_own(server, on_server, x);
-	if (tcp_is(client)) /* an answer that was cut never looks whole (decisions/0006) */
-		tcp_cut_on_death(client);
-	if (tcp_is(server))
-		tcp_cut_on_death(server);
 	loop_timer_start(client->loop, &x->sweep, SWEEP_MS, on_sweep);
-	write_server(x, request->first);
-	x->up = (struct http_pace){
-		.stream = client, .shapers = options->shapers, .lane = SHAPER_UP
-	};
-	x->down = (struct http_pace){
-		.stream = server, .shapers = options->shapers, .lane = SHAPER_DOWN
-	};
+	http_way_init(&x->up, client, server, options->kit, options->shapers, SHAPER_UP);
+	http_way_init(&x->down, server, client, options->kit, options->shapers, SHAPER_DOWN);
+	http_way_write(&x->up, request->first);
 	if (options->shapers != NULL) /* what came with the request's head */
 		shaper_set_charge(options->shapers, SHAPER_UP, request->first.len, loop_clock_us());
-	http_pace_start(&x->down, STREAM_NO_LIMIT);
-	read_client(x);
-	if (http_body_has_ended(&x->body))
-		watch_client(x, true);
+	aim_down(x);
+	http_way_read(&x->down);
+	aim_up(x);
+	http_way_read(&x->up);
+	watch_client(x, http_body_has_ended(&x->body));
 	*ret = x;
 	return 0;
 }
@@ -394,6 +394,6 @@ void http_exchange_cancel(struct http_exchange *exchange)
 void http_exchange_counts(
 	const struct http_exchange *exchange, uint64_t *ret_up, uint64_t *ret_down)
 {
-	*ret_up = exchange->result.n_up;
-	*ret_down = exchange->result.n_down;
+	*ret_up = exchange->up.relay.n_bytes;
+	*ret_down = exchange->down.relay.n_bytes;
 }

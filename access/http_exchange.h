@@ -47,11 +47,13 @@ void http_exchange_answer(const struct http_exchange_result *result,
  * are kept are of further use. */
 typedef void http_exchange_fn(const struct http_exchange_result *result, void *owner);
 
+struct relay_kit;
 struct http_exchange_options {
 	const bool *ends_client[2]; /* each or NULL. If one is *true when the head of an answer
 				       comes, its client is told that the connection ends */
 	uint32_t idle_timeout_ms;   /* 0 = off */
 	const struct shaper_set *shapers; /* or NULL; borrowed until the end */
+	struct relay_kit *kit;            /* the same, but never NULL: relay_way.h */
 };
 struct http_exchange;
 /** http_exchange_start() - owns the events of both streams until @on_done, which never runs from

@@ -161,6 +161,22 @@ enum http_response_step http_response_feed(
 	}
 }
 
+uint64_t http_response_run(const struct http_response *response)
+{
+	if (response->state == TO_END)
+		return UINT64_MAX;
+	return response->state == BODY ? http_body_run(&response->body) : 0;
+}
+
+void http_response_pass(struct http_response *response, uint64_t n)
+{
+	if (response->state != BODY)
+		return;
+	http_body_pass(&response->body, n);
+	if (http_body_has_ended(&response->body))
+		response->state = ENDED;
+}
+
 bool http_response_end(struct http_response *response)
 {
 	response->closes = true;

@@ -36,6 +36,11 @@ void http_response_free(struct http_response *response); /* NULL ok */
  * ended is not part of it. However the bytes are cut, heads and body are the same. */
 enum http_response_step http_response_feed(
 	struct http_response *response, struct bytes *in, struct bytes *ret_body);
+/** http_response_run() - so many bytes of its body come next in which its end is not to be looked
+ * for. UINT64_MAX: until the server ends its direction. */
+uint64_t http_response_run(const struct http_response *response);
+/** http_response_pass() - takes @n bytes of the run that nobody has looked at. */
+void http_response_pass(struct http_response *response, uint64_t n);
 /** http_response_end() - the server has ended its direction. Return: whether the answer was whole.
  */
 bool http_response_end(struct http_response *response);

@@ -4,6 +4,7 @@
 #include "access/http_exchange.h"
 #include "access/http_server.h"
 #include "common/loop.h"
+#include "common/relay.h"
 #include "common/tcp.h"
 
 #include <stddef.h>
@@ -181,6 +182,7 @@ static void start_exchange(struct http_session *h)
 		.ends_client = { &worker_of(h)->is_draining, &h->connection->ingress->is_retired },
 		.idle_timeout_ms = h->server.idle_timeout_ms,
 		.shapers = &h->connection->charges->shapers,
+		.kit = relay_group_kit(worker_of(h)->relays),
 	};
 	if (http_exchange_start(h->client, h->server.stream, request_of(h), &options, on_exchanged,
 		    h, &h->exchange) != 0)

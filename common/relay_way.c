@@ -170,7 +170,7 @@ void relay_way_copied(struct relay_way *way, size_t n_read, bool is_blocked)
 		begin_splicing(w, is_blocked);
 	else if (is_blocked)
 		stream_read_stop(w->from);
-	else if (w->n_left != STREAM_NO_LIMIT || (w->shape != NULL && w->shape->left == 0))
+	else if (w->shape != NULL && w->shape->left == 0)
 		relay_way_read(w);
 }
 

@@ -2,20 +2,24 @@
 #include "access/http_exchange.h"
 #include "access/http_greeting.h"
 #include "common/loop.h"
+#include "common/relay_way.h"
 #include "tests/support/pair.h"
 #include "tests/support/streams.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define WAIT_MS  5000
-#define TEXT_MAX 300000
+#define TEXT_MAX (4 << 20)
 #define ROUNDS   2000
+#define N_BULK   60 /* rounds of large bodies over sockets */
 
 /* browser ── client: exchange: server ── origin */
 struct world {
 	struct loop *loop;
+	struct relay_kit kit;
 	struct sink browser, origin;
 	struct stream *client, *server;
 	struct http_greeting *greeting;
@@ -37,17 +41,12 @@ static void on_done(const struct http_exchange_result *result, void *owner)
 }
 
 /* @request: head and what comes with it, which the greeting reads. */
-static void set_up_with(struct world *w, const char *request, size_t n_channel, size_t n_chunk,
-	struct http_exchange_options options)
+static void set_up_between(struct world *w, struct stream *browser, struct stream *origin,
+	const char *request, struct http_exchange_options options)
 {
-	struct stream *browser, *origin;
-	memset(w, 0, sizeof *w);
 	options.ends_client[0] = &w->is_draining;
-	cr_assert_eq(loop_new(&w->loop), 0);
-	cr_assert_eq(pair_new(w->loop, n_channel, &browser, &w->client), 0);
-	cr_assert_eq(pair_new(w->loop, n_channel, &w->server, &origin), 0);
-	pair_set_chunk(w->client, n_chunk);
-	pair_set_chunk(w->server, n_chunk);
+	options.kit = &w->kit;
+	cr_assert_eq(relay_kit_init(&w->kit, w->loop), 0);
 	sink_take(&w->browser, browser);
 	sink_take(&w->origin, origin);
 	stream_read_start(browser);
@@ -61,14 +60,38 @@ static void set_up_with(struct world *w, const char *request, size_t n_channel, 
 		0);
 }
 
+static void set_up_with(struct world *w, const char *request, size_t n_channel, size_t n_chunk,
+	struct http_exchange_options options)
+{
+	struct stream *browser, *origin;
+	memset(w, 0, sizeof *w);
+	cr_assert_eq(loop_new(&w->loop), 0);
+	cr_assert_eq(pair_new(w->loop, n_channel, &browser, &w->client), 0);
+	cr_assert_eq(pair_new(w->loop, n_channel, &w->server, &origin), 0);
+	pair_set_chunk(w->client, n_chunk);
+	pair_set_chunk(w->server, n_chunk);
+	set_up_between(w, browser, origin, request, options);
+}
+
+static void set_up_tcp(struct world *w, const char *request)
+{
+	struct stream *browser, *origin;
+	memset(w, 0, sizeof *w);
+	cr_assert_eq(loop_new(&w->loop), 0);
+	streams_open(w->loop, STREAMS_TCP, &browser, &w->client);
+	streams_open(w->loop, STREAMS_TCP, &w->server, &origin);
+	set_up_between(w, browser, origin, request, (struct http_exchange_options){ 0 });
+}
+
 static void set_up(struct world *w, const char *request, size_t n_channel, size_t n_chunk)
 {
 	set_up_with(w, request, n_channel, n_chunk, (struct http_exchange_options){ 0 });
 }
 
+static const bool never = false;
+
 static void tear_down(struct world *w)
 {
-	static const bool never = false;
 	if (!w->is_done)
 		http_exchange_cancel(w->exchange);
 	stream_drop(w->client);
@@ -83,6 +106,7 @@ static void tear_down(struct world *w)
 	sink_free(&w->browser);
 	sink_free(&w->origin);
 	http_greeting_free(w->greeting);
+	relay_kit_deinit(&w->kit);
 	loop_free(w->loop);
 }
 
@@ -105,9 +129,10 @@ static void expect_heard(const struct sink *sink, const char *text)
 		(int)sink->n, (const char *)sink->data);
 }
 
-#define GET    "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"
-#define GOT    "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define LONG_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
+#define GET         "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GOT         "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define ANSWER      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 Test(http_exchange, an_answer_leaves_both_as_they_were)
 {
@@ -181,17 +206,22 @@ Test(http_exchange, a_rate_holds_and_nothing_is_lost)
 /* The bucket is in debt for longer than a peer may be idle. */
 Test(http_exchange, a_pause_that_a_limit_makes_is_no_idle_time)
 {
+	static char body[5000]; /* more than what it may read on credit */
 	struct shaper_set set = set_of(4 * KIB);
 	struct world w;
-	shaper_set_charge(&set, SHAPER_DOWN, SHAPER_BURST_MIN + 6 * KIB, loop_clock_us());
+	uint64_t start_ms;
+	shaper_set_charge(&set, SHAPER_DOWN, SHAPER_BURST_MIN + 2 * KIB, loop_clock_us());
 	set_up_with(&w, GET, 65536, SIZE_MAX,
 		(struct http_exchange_options){ .shapers = &set, .idle_timeout_ms = 900 });
-	stream_write(w.origin.stream, bytes_of(ANSWER, strlen(ANSWER)));
+	stream_write(w.origin.stream, bytes_of(LONG_ANSWER, strlen(LONG_ANSWER)));
+	stream_write(w.origin.stream, bytes_of(body, sizeof body));
+	start_ms = loop_now_ms(w.loop);
 	loop_run_until(w.loop, &w.is_done, WAIT_MS);
 	cr_assert(w.is_done);
 	cr_expect_eq(w.result.end, HTTP_EXCHANGE_DONE, "%s", http_exchange_end_name(w.result.end));
+	cr_expect_gt(loop_now_ms(w.loop) - start_ms, 1000);
 	turns(&w);
-	expect_heard(&w.browser, ANSWER);
+	cr_expect_eq(w.browser.n, strlen(LONG_ANSWER) + sizeof body);
 	tear_down(&w);
 	shaper_set_release(&set);
 }
@@ -222,6 +252,7 @@ Test(http_exchange, an_idle_one_is_blamed_on_who_owes)
 /* Cancelled while both directions wait: nobody waits at the bucket any more. */
 Test(http_exchange, who_leaves_while_limits_hold_him_up_holds_nobody_up)
 {
+	static char begins[5000] = "HTTP/1.1 200 OK\r\n\r\n"; /* as above */
 	struct shaper_set set = set_of(4 * KIB);
 	struct shaper_wait wait = { .at = NULL };
 	struct world w;
@@ -229,7 +260,9 @@ Test(http_exchange, who_leaves_while_limits_hold_him_up_holds_nobody_up)
 		shaper_set_charge(&set, (enum shaper_lane)lane, SHAPER_BURST_MIN, loop_clock_us());
 	set_up_with(&w, limited[2].request, 65536, SIZE_MAX,
 		(struct http_exchange_options){ .shapers = &set });
-	say(&w, w.browser.stream, "begins");
+	stream_write(w.browser.stream, bytes_of(begins, sizeof begins));
+	stream_write(w.origin.stream, bytes_of(begins, sizeof begins));
+	turns(&w);
 	tear_down(&w);
 	shaper_set_rate(set.of[0], RATE);
 	for (int lane = 0; lane < SHAPER_N_LANES; lane++)
@@ -295,6 +328,7 @@ Test(http_exchange, who_is_on_the_way_down_says_so)
 
 struct random {
 	uint64_t state;
+	bool is_bulk;
 };
 
 static unsigned draw(struct random *r, unsigned n)
@@ -325,8 +359,9 @@ static void put_bytes(struct random *r, struct text *to, size_t n)
 
 static size_t draw_length(struct random *r)
 {
-	static const unsigned max[] = { 1, 10, 1000, 30000 };
-	return draw(r, max[draw(r, 4)]);
+	static const unsigned max[2][4] = { { 1, 10, 1000, 30000 },
+		{ 1000, 200000, 800000, 1500000 } };
+	return draw(r, max[r->is_bulk][draw(r, 4)]);
 }
 
 enum framing {
@@ -450,7 +485,169 @@ static void play(struct random *r)
 Test(http_exchange, whatever_is_said_is_heard_and_nothing_else, .timeout = 100)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct random r = { i };
+		struct random r = { .state = i };
 		play(&r);
+	}
+}
+
+/* ---- bodies that are moved inside the kernel ---- */
+
+static unsigned n_pipe_ends(void)
+{
+	unsigned n = 0;
+	char path[64], name[64];
+	for (int fd = 0; fd < 64; fd++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		ssize_t len = readlink(path, name, sizeof name);
+		n += len > 5 && memcmp(name, "pipe:", 5) == 0;
+	}
+	return n;
+}
+
+/* A peer that pauses now and then. */
+static void listen_at_times(struct random *r, const struct sink *who)
+{
+	if (draw(r, 3) == 0)
+		stream_read_stop(who->stream);
+	else if (!who->has_ended)
+		stream_read_start(who->stream);
+}
+
+static void wait_heard(struct world *w, const struct sink *who, const struct text *text)
+{
+	stream_read_start(who->stream);
+	for (int i = 0; i < WAIT_MS && who->n < text->n; i++)
+		loop_run_until(w->loop, &never, 1);
+	cr_assert_eq(who->n, text->n);
+	cr_assert(memcmp(who->data, text->at, text->n) == 0);
+}
+
+/* What was left in the kernel is what came behind the body, from its first byte on. */
+static void expect_rest(struct world *w, const char *rest)
+{
+	struct sink next = { .stream = NULL };
+	size_t n = w->result.rest.len;
+	cr_assert_leq(n, strlen(rest));
+	cr_assert(memcmp(w->rest, rest, n) == 0);
+	sink_take(&next, w->client);
+	stream_read_start(w->client);
+	for (int i = 0; i < WAIT_MS && n + next.n < strlen(rest); i++)
+		loop_run_until(w->loop, &never, 1);
+	cr_assert_eq(n + next.n, strlen(rest));
+	cr_assert(next.n == 0 || memcmp(next.data, rest + n, next.n) == 0);
+	stream_read_stop(w->client);
+	sink_free(&next);
+}
+
+/* Return: whether anything was spliced. */
+static bool play_bulk(struct random *r)
+{
+	static struct world w;
+	size_t n_head, i_up, i_down = 0;
+	bool is_to_end, keeps = compose(r, &n_head, &is_to_end);
+	const char *rest = draw(r, 2) ? "GET http://i/ HTTP/1.1\r\n" : "";
+	char head[1024];
+	memcpy(head, up.at, n_head);
+	head[n_head] = '\0';
+	i_up = n_head;
+	put(&up, rest);
+	unsigned n_before = n_pipe_ends(), n_most = 0;
+	set_up_tcp(&w, head);
+	w.browser.is_drained = w.origin.is_drained = true;
+	for (int i = 0; i < 100000 && (!w.is_done || i_up < up.n); i++) {
+		if (w.browser.is_drained || i_up == n_head)
+			say_some(r, &w.browser, &up, &i_up);
+		if (w.origin.n >= up_heard.n)
+			say_some(r, &w.origin, &down, &i_down);
+		if (is_to_end && i_down == down.n && w.origin.is_drained)
+			stream_shutdown(w.origin.stream);
+		listen_at_times(r, &w.browser);
+		listen_at_times(r, &w.origin);
+		loop_run_until(w.loop, &never, draw(r, 2));
+		unsigned n_ends = n_pipe_ends();
+		n_most = n_ends > n_most ? n_ends : n_most;
+	}
+	cr_assert(w.is_done, "it ends");
+	cr_assert_eq(w.result.end, HTTP_EXCHANGE_DONE, "%d", w.result.end);
+	cr_assert_eq(w.result.keeps_client, keeps);
+	cr_assert(w.result.keeps_server || !keeps);
+	wait_heard(&w, &w.origin, &up_heard);
+	wait_heard(&w, &w.browser, &down_heard);
+	cr_assert_eq(w.result.n_up, up_heard.n);
+	cr_assert_eq(w.result.n_down, down_heard.n);
+	expect_rest(&w, rest);
+	tear_down(&w);
+	return n_most > n_before;
+}
+
+Test(http_exchange, what_is_spliced_is_whole_and_nothing_else, .timeout = 100)
+{
+	unsigned n_spliced = 0;
+	for (unsigned i = 0; i < N_BULK; i++) {
+		struct random r = { .state = i, .is_bulk = true };
+		n_spliced += play_bulk(&r);
+	}
+	cr_expect_geq(n_spliced, N_BULK / 4, "%u", n_spliced);
+}
+
+static void wait_sent(struct world *w, size_t n_least)
+{
+	for (int i = 0; i < WAIT_MS && w->browser.n < n_least; i++)
+		loop_run_until(w->loop, &never, 1);
+}
+
+/* A body, and how its server goes on behind @n_sent bytes of it. */
+static const struct {
+	const char *head;
+	size_t n_sent;
+	const char *behind;
+	bool is_abort;
+	enum http_exchange_end end;
+	bool keeps_server;
+} cut[] = {
+	{ "Content-Length: 1000000", 1000000, NULL, false, HTTP_EXCHANGE_DONE, true },
+	{ "Content-Length: 1000000", 1000000, "x", false, HTTP_EXCHANGE_DONE, false },
+	{ "Content-Length: 1000000", 1000000, "", false, HTTP_EXCHANGE_DONE, false },
+	{ "Content-Length: 1000000", 999999, "", false, HTTP_EXCHANGE_CUT, false },
+	{ "Content-Length: 1000000", 999999, "", true, HTTP_EXCHANGE_CUT, false },
+	{ "Transfer-Encoding: chunked\r\n\r\nf4240", 1000000, "\r\n0\r\n\r\n", false,
+		HTTP_EXCHANGE_DONE, true },
+	{ "Transfer-Encoding: chunked\r\n\r\nf4240", 1000000, "", false, HTTP_EXCHANGE_CUT, false },
+	{ "Transfer-Encoding: chunked\r\n\r\nf4240", 1000000, "x", false, HTTP_EXCHANGE_CUT,
+		false },
+	{ "X: y", 1000000, "", false, HTTP_EXCHANGE_DONE, false },
+	{ "X: y", 1000000, "", true, HTTP_EXCHANGE_CUT, false },
+};
+
+Test(http_exchange, a_long_body_ends_where_it_says_or_is_cut)
+{
+	static char data[1000000];
+	memset(data, 'd', sizeof data);
+	for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
+		struct world w;
+		char head[128];
+		set_up_tcp(&w, GET);
+		loop_run_until(w.loop, &never, 1);
+		snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\n%s%s", cut[i].head,
+			strstr(cut[i].head, "\r\n") == NULL ? "\r\n\r\n" : "\r\n");
+		stream_write(w.origin.stream, bytes_of(head, strlen(head)));
+		stream_write(w.origin.stream, bytes_of(data, cut[i].n_sent));
+		if (cut[i].behind != NULL)
+			stream_write(
+				w.origin.stream, bytes_of(cut[i].behind, strlen(cut[i].behind)));
+		if (cut[i].is_abort) {
+			wait_sent(&w, cut[i].n_sent);
+			stream_abort(w.origin.stream);
+		} else if (cut[i].behind != NULL) {
+			stream_shutdown(w.origin.stream);
+		}
+		loop_run_until(w.loop, &w.is_done, WAIT_MS);
+		cr_assert(w.is_done, "%zu", i);
+		cr_expect_eq(w.result.end, cut[i].end, "%zu: %s", i,
+			http_exchange_end_name(w.result.end));
+		cr_expect_eq(w.result.keeps_server, cut[i].keeps_server, "%zu", i);
+		cr_expect_eq(w.result.keeps_client,
+			cut[i].end == HTTP_EXCHANGE_DONE && cut[i].head[0] != 'X', "%zu", i);
+		tear_down(&w);
 	}
 }
