@@ -11,8 +11,7 @@
 #define LEFT_MIN_MS 200 /* with less time another try is not begun */
 
 /* One way that is being built. */
-struct
-try {
+struct chain_try {
 	struct chain_attempt *attempt;
 	struct chain_session *session; /* NULL: this place is free */
 	size_t i_tried;
@@ -31,7 +30,7 @@ struct chain_attempt {
 	uint64_t end_ms; /* for a second try; 0 = nothing was tried yet */
 	size_t n_tried;
 	struct chain_tried tried[CHAIN_ATTEMPT_TRIES];
-	struct try tries[CHAIN_ATTEMPT_AT_ONCE];
+	struct chain_try tries[CHAIN_ATTEMPT_AT_ONCE];
 	struct chain_answers *answers; /* one per place in tries, or NULL: nobody asks for them */
 	size_t i_failed;               /* of tried: whose error it is */
 	struct chain_error error;
@@ -52,7 +51,7 @@ static size_t n_running(const struct chain_attempt *a)
 	return n;
 }
 
-static struct chain_way *way_of(const struct try *t)
+static struct chain_way *way_of(const struct chain_try *t)
 {
 	return t->attempt->tried[t->i_tried].way;
 }
@@ -64,13 +63,13 @@ static bool wants_answers(const struct chain_attempt *a)
 }
 
 /* Return: NULL where they are not wanted. */
-static struct chain_answers *answers_of(const struct try *t)
+static struct chain_answers *answers_of(const struct chain_try *t)
 {
 	const struct chain_attempt *a = t->attempt;
 	return a->answers != NULL ? &a->answers[t - a->tries] : NULL;
 }
 
-static void cancel(struct try *t)
+static void cancel(struct chain_try *t)
 {
 	if (t->session != NULL)
 		chain_session_cancel(t->session);
@@ -122,7 +121,7 @@ static void log_failed(const struct chain_attempt *a, const struct chain_error *
 
 /* What tells most is the last of a hop; our own want tells of no hop. */
 static void note_error(
-	struct chain_attempt *a, const struct try *t, const struct chain_error *error)
+	struct chain_attempt *a, const struct chain_try *t, const struct chain_error *error)
 {
 	bool has_error = a->error.hop != 0 || a->error.code != 0 || a->error.status != 0;
 	if (has_error && error->stage == CHAIN_SETUP)
@@ -134,7 +133,7 @@ static void note_error(
 }
 
 /* Return: whether another way may do better. */
-static bool note_failed(struct try *t, const struct chain_error *error)
+static bool note_failed(struct chain_try *t, const struct chain_error *error)
 {
 	struct chain_attempt *a = t->attempt;
 	struct chain_verdict verdict = chain_way_report(way_of(t), error, answers_of(t), 0);
@@ -145,7 +144,7 @@ static bool note_failed(struct try *t, const struct chain_error *error)
 }
 
 /* It has had its time: @t is counted as failed where the time is its hops'. */
-static void give_up(struct try *t)
+static void give_up(struct chain_try *t)
 {
 	struct chain_error error;
 	chain_session_late(t->session, &error);
@@ -156,7 +155,7 @@ static void give_up(struct try *t)
 /* ---- tries ---- */
 
 /* What was begun before the one that stands is slower by more than is usual: that is a fault. */
-static void stand(struct try *t, struct stream *stream)
+static void stand(struct chain_try *t, struct stream *stream)
 {
 	struct chain_attempt *a = t->attempt;
 	(void)chain_way_report(way_of(t), NULL, answers_of(t), loop_clock_us() - t->start_us);
@@ -171,7 +170,7 @@ static void stand(struct try *t, struct stream *stream)
 
 static void on_session(struct stream *stream, const struct chain_error *error, void *owner)
 {
-	struct try *t = owner;
+	struct chain_try *t = owner;
 	struct chain_attempt *a = t->attempt;
 	t->session = NULL;
 	if (stream != NULL) {
@@ -191,7 +190,7 @@ static uint32_t timeout_of_next(const struct chain_attempt *a)
 	return a->end_ms > now_ms ? (uint32_t)(a->end_ms - now_ms) : 1;
 }
 
-static int start_session(struct try *t, struct chain_way *way)
+static int start_session(struct chain_try *t, struct chain_way *way)
 {
 	struct chain_attempt *a = t->attempt;
 	if (a->answers == NULL && wants_answers(a)) {
@@ -224,7 +223,7 @@ static struct chain_way *choose(struct chain_attempt *a)
 	return chain_upstream_choose(a->upstream, &who);
 }
 
-static struct try *free_place(struct chain_attempt *a)
+static struct chain_try *free_place(struct chain_attempt *a)
 {
 	for (size_t i = 0; i < CHAIN_ATTEMPT_AT_ONCE; i++) {
 		if (a->tries[i].session == NULL)
@@ -238,7 +237,7 @@ static void on_patience(struct timer *timer);
 /* Takes @way. */
 static int start_on(struct chain_attempt *a, struct chain_way *way)
 {
-	struct try *t = free_place(a);
+	struct chain_try *t = free_place(a);
 	const struct chain_spec *spec = chain_client_spec(chain_way_client(way));
 	uint64_t limit_ms = a->options.timeout_ms > 0
 				    ? a->options.timeout_ms
@@ -271,9 +270,9 @@ static bool start_next(struct chain_attempt *a)
 	return way != NULL && start_on(a, way) == 0;
 }
 
-static struct try *oldest(struct chain_attempt *a)
+static struct chain_try *oldest(struct chain_attempt *a)
 {
-	struct try *first = &a->tries[0];
+	struct chain_try *first = &a->tries[0];
 	for (size_t i = 1; i < CHAIN_ATTEMPT_AT_ONCE; i++) {
 		if (a->tries[i].i_tried < first->i_tried)
 			first = &a->tries[i];
@@ -282,7 +281,7 @@ static struct try *oldest(struct chain_attempt *a)
 }
 
 /* Whether the target may be what is waited for, and not for long. */
-static bool may_be_the_target(const struct try *t, const struct chain_error *late)
+static bool may_be_the_target(const struct chain_try *t, const struct chain_error *late)
 {
 	return late->stage == CHAIN_ANSWER && late->hop == late->n_hops &&
 	       loop_clock_us() - t->start_us < CHAIN_ATTEMPT_EXIT_MS * 1000ull;
@@ -291,7 +290,7 @@ static bool may_be_the_target(const struct try *t, const struct chain_error *lat
 /* All places are taken: the oldest makes room, if there is somebody to take it. */
 static void replace_oldest(struct chain_attempt *a)
 {
-	struct try *t = oldest(a);
+	struct chain_try *t = oldest(a);
 	struct chain_error late;
 	chain_session_late(t->session, &late);
 	if (may_be_the_target(t, &late)) {
