@@ -28,7 +28,7 @@ static void log_exit(const struct access_flow *f, const char *end)
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], use[ACCESS_USE_MAX];
 	const struct access_flow_way *way = &f->way;
 	const struct route_rule *rule = way->rule;
-	struct chain_datagram_counters n = counters_of(f->way.datagram);
+	struct chain_datagram_counters n = counters_of(f->way.carrier.datagram);
 	/* Each datagram of a new source port, or to a new target, can push out a flow. */
 	if (strcmp(end, "evicted") == 0)
 		LOG_LIMITED(LOG_LEVEL_INFO, "evicted flow=%u.%" PRIu32 " from=%s target=%s",
@@ -42,13 +42,13 @@ static void log_exit(const struct access_flow *f, const char *end)
 			access_ingress_tell_use(way->ingress,
 				rule != NULL ? rule->use : way->ingress->options->use, rule, use),
 			n.n_up_bytes, n.n_down_bytes, loop_now_ms(worker->loop) - f->start_ms,
-			via_of(f->way.datagram), end);
+			via_of(f->way.carrier.datagram), end);
 }
 
 void access_flow_log_end(const struct access_flow *f, const char *end)
 {
 	const struct access_worker *worker = f->way.ingress->worker;
-	struct chain_datagram_counters n = counters_of(f->way.datagram);
+	struct chain_datagram_counters n = counters_of(f->way.carrier.datagram);
 	if (worker->options->logs_connections)
 		log_exit(f, end);
 	LOG_DEBUG("datagrams flow=%u.%" PRIu32 " up=%" PRIu64 " down=%" PRIu64 " waiting=%" PRIu64

@@ -6,21 +6,14 @@
  * clients' sockets, tables of flows.
  */
 #include "access/ingress.h"
-#include "chain/datagram.h"
-#include "chain/flow_wait.h"
+#include "chain/carrier.h"
 
 #define ACCESS_FLOW_TRIES 4 /* ways that one flow takes at most before an answer comes */
 
 /* Embedded in a flow; zeroed = none. */
 struct access_flow_way {
 	struct access_ingress *ingress; /* held */
-	struct chain_flow_wait *wait;   /* for a way; the next two are NULL until there is one */
-	struct chain_way *way;
-	struct chain_datagram *datagram;
-	bool is_reported;
-	struct udp_io *io;
-	const struct chain_datagram_ops *ops;
-	void *owner;
+	struct chain_carrier carrier;
 	size_t n_tried;
 	struct chain_tried tried[ACCESS_FLOW_TRIES - 1]; /* ways that failed before this one */
 	const struct route_rule *rule;                   /* that said where it goes; or NULL */
@@ -32,13 +25,6 @@ NODISCARD int access_flow_way_open(struct access_flow_way *f, struct access_ingr
 	void *owner);
 /** access_flow_way_is_open() - from open to close. */
 bool access_flow_way_is_open(const struct access_flow_way *f);
-/** access_flow_way_send() - what is sent before there is a way waits for it, as far as there is
- * room. */
-enum flow_client_verdict access_flow_way_send(struct access_flow_way *f, struct bytes data);
-/** access_flow_way_rest() - of a quiet flow. */
-void access_flow_way_rest(struct access_flow_way *f);
-/** access_flow_way_report() - @error NULL: an answer came. The first report counts. */
-void access_flow_way_report(struct access_flow_way *f, const struct chain_error *error);
 /** access_flow_way_retry() - for on_fail: if nothing was answered yet and another way may do
  * better, it takes the place of the one that failed; @target and @source are those of the query.
  * What was sent is lost: the application repeats it. Return: false: the flow has failed. */

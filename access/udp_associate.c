@@ -241,7 +241,7 @@ static void send_up(struct udp_associate *at, const struct addr *target, struct 
 		at->counters.n_over_rate++;
 		return;
 	}
-	switch (access_flow_way_send(&f->as.way, data)) {
+	switch (chain_carrier_send(&f->as.way.carrier, data)) {
 	case FLOW_CLIENT_SENT:
 		at->counters.n_up++;
 		at->counters.n_up_bytes += data.len;

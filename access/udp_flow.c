@@ -12,7 +12,7 @@ static void cool(struct warm *warm)
 {
 	struct access_flow *f =
 		(struct access_flow *)((char *)warm - offsetof(struct access_flow, warm));
-	access_flow_way_rest(&f->way);
+	chain_carrier_rest(&f->way.carrier);
 }
 
 void access_flow_hot_init(struct warm_list *hot, struct loop *loop, uint32_t max)
@@ -25,7 +25,7 @@ uint32_t access_flow_answered(struct access_flow *f)
 	if (f->is_answered)
 		return 0;
 	f->is_answered = true;
-	access_flow_way_report(&f->way, NULL);
+	chain_carrier_report(&f->way.carrier, NULL);
 	return f->target.port == PORT_DNS ? ACCESS_FLOW_DNS_MS : ACCESS_FLOW_IDLE_MS;
 }
 

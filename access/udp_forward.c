@@ -291,7 +291,7 @@ static void on_packet(struct udp *udp, const struct udp_packet *packet, void *ow
 		at->counters.n_over_rate++;
 		return;
 	}
-	if (access_flow_way_send(&f->as.way, bytes_of(packet->data, packet->len)) !=
+	if (chain_carrier_send(&f->as.way.carrier, bytes_of(packet->data, packet->len)) !=
 		FLOW_CLIENT_SENT)
 		at->counters.n_dropped++;
 }

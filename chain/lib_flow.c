@@ -1,5 +1,4 @@
-#include "chain/datagram.h"
-#include "chain/flow_wait.h"
+#include "chain/carrier.h"
 #include "chain/lib_state.h"
 
 #include <stddef.h>
@@ -11,11 +10,7 @@ struct hopchain_flow {
 	struct lib_item item;
 	hopchain_flow_fn *fn;
 	void *owner;
-	struct chain_flow_wait *wait; /* for a way; until then no way and no datagram */
-	struct chain_way *way;        /* held */
-	bool is_reported;             /* how the way does */
-	struct chain_datagram *datagram;
-	struct udp_io *io;
+	struct chain_carrier carrier;
 	uint64_t moved_ms;
 	bool is_closing;
 	struct lib_error error;
@@ -39,23 +34,16 @@ static bool on_tick(struct lib_item *item, uint64_t now_ms)
 	struct hopchain_flow *f = (struct hopchain_flow *)item;
 	if (!f->is_closing && now_ms - f->moved_ms < REST_MS)
 		return true;
-	if (f->datagram != NULL)
-		chain_datagram_rest(f->datagram);
+	chain_carrier_rest(&f->carrier);
 	return false;
-}
-
-static void report(struct hopchain_flow *f, const struct chain_error *error)
-{
-	if (!f->is_reported && f->way != NULL)
-		(void)chain_way_report(f->way, error, NULL, 0);
-	f->is_reported = true;
 }
 
 static void deliver(struct bytes data, void *owner)
 {
-	report(owner, NULL);
-	note_move(owner);
-	emit(owner, HOPCHAIN_FLOW_DATAGRAM, data.ptr, data.len);
+	struct hopchain_flow *f = owner;
+	chain_carrier_report(&f->carrier, NULL);
+	note_move(f);
+	emit(f, HOPCHAIN_FLOW_DATAGRAM, data.ptr, data.len);
 }
 
 static void on_status(uint8_t status, void *owner)
@@ -67,7 +55,7 @@ static void on_status(uint8_t status, void *owner)
 static void on_fail(const struct chain_error *error, void *owner)
 {
 	struct hopchain_flow *f = owner;
-	report(f, error);
+	chain_carrier_report(&f->carrier, error);
 	lib_error_set(&f->error, error);
 	emit(f, HOPCHAIN_FLOW_FAILED, NULL, 0);
 }
@@ -78,9 +66,7 @@ static void on_closed(struct task *task)
 	struct hopchain_flow *f =
 		(struct hopchain_flow *)((char *)task - offsetof(struct hopchain_flow, item.task));
 	f->fn(f, HOPCHAIN_FLOW_CLOSED, NULL, 0, f->owner);
-	chain_flow_wait_free(f->wait);
-	chain_datagram_free(f->datagram);
-	chain_way_release(f->way);
+	chain_carrier_close(&f->carrier);
 	lib_client_remove(&f->item);
 	free(f);
 }
@@ -90,49 +76,18 @@ static void drop(struct lib_item *item)
 	hopchain_flow_close((struct hopchain_flow *)item);
 }
 
-/* Return: 0; else @way is released. */
-static int take(struct hopchain_flow *f, struct chain_way *way, const struct addr *target)
+/* Sockets and the flow. */
+static int start(struct hopchain_flow *f, struct hopchain_client *client, const struct addr *target)
 {
 	static const struct chain_datagram_ops ops = {
 		.deliver = deliver, .on_status = on_status, .on_fail = on_fail
 	};
-	int error = chain_datagram_new(chain_way_client(way), f->io, target, &ops, f, &f->datagram);
-	if (error != 0) {
-		chain_way_release(way);
-		return error;
-	}
-	f->way = way;
-	if (chain_upstream_has_choice(chain_way_upstream(way)))
-		chain_datagram_hurry(f->datagram);
-	return 0;
-}
-
-static void on_way(struct chain_way *way, const struct chain_error *error,
-	const struct addr *target, void *owner)
-{
-	struct hopchain_flow *f = owner;
-	struct chain_flow_wait *wait = f->wait;
-	struct chain_error no_memory = { .hop = 1, .stage = CHAIN_SETUP, .code = ERR_NOMEM };
-	f->wait = NULL;
-	if (way != NULL && take(f, way, target) != 0)
-		error = &no_memory;
-	if (error == NULL)
-		chain_flow_wait_flush(wait, f->datagram);
-	chain_flow_wait_free(wait);
-	if (error != NULL)
-		on_fail(error, f);
-}
-
-/* Sockets and the flow. */
-static int start(struct hopchain_flow *f, struct hopchain_client *client, const struct addr *target)
-{
-	int error = lib_client_io(client, &f->io);
+	struct udp_io *io;
+	struct chain_who who = { .target = target };
+	int error = lib_client_io(client, &io);
 	if (error != 0)
 		return error;
-	struct chain_who who = { .target = target };
-	struct chain_way *way = chain_upstream_choose(client->upstream, &who);
-	return way != NULL ? take(f, way, target)
-			   : chain_flow_wait_new(client->upstream, &who, on_way, f, &f->wait);
+	return chain_carrier_open(&f->carrier, client->upstream, &who, io, &ops, f);
 }
 
 int hopchain_flow_open(struct hopchain_client *client, const char *target, hopchain_flow_fn *fn,
@@ -167,13 +122,8 @@ int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len)
 	if (len > UDP_PAYLOAD_MAX)
 		return -EMSGSIZE;
 	note_move(flow);
-	if (flow->wait != NULL) {
-		(void)chain_flow_wait_send(flow->wait, bytes_of(data, len)); /* or it is lost */
-		return 0;
-	}
-	if (flow->datagram == NULL)
-		return ERR_PIPE;
-	switch (chain_datagram_send(flow->datagram, bytes_of(data, len))) {
+	bool is_waiting = flow->carrier.wait != NULL; /* then it may be lost, as on a network */
+	switch (chain_carrier_send(&flow->carrier, bytes_of(data, len))) {
 	case FLOW_CLIENT_SENT:
 		return 0;
 	case FLOW_CLIENT_TOO_LONG:
@@ -181,7 +131,7 @@ int hopchain_flow_send(struct hopchain_flow *flow, const void *data, size_t len)
 	case FLOW_CLIENT_FAILED:
 		break;
 	}
-	return ERR_PIPE;
+	return is_waiting ? 0 : ERR_PIPE;
 }
 
 void hopchain_flow_close(struct hopchain_flow *flow)
@@ -199,5 +149,5 @@ const struct hopchain_error *hopchain_flow_error(const struct hopchain_flow *flo
 
 bool hopchain_flow_is_stream(const struct hopchain_flow *flow)
 {
-	return flow->datagram != NULL && chain_datagram_is_stream(flow->datagram);
+	return flow->carrier.datagram != NULL && chain_datagram_is_stream(flow->carrier.datagram);
 }
