@@ -188,7 +188,6 @@ enum cli_exit daemon_reload_stdin(struct report *report)
 	return CLI_CONFIG;
 }
 
-/* The file that was read is good, or not. */
 /* What is being checked: one file after the other, one array of all in JSON. */
 struct check {
 	const char *program;

@@ -132,8 +132,8 @@ void hop_options_keep(
 				new->replay_quota == old->replay_quota &&new->is_replay_strict ==
 					old->is_replay_strict,
 			"replay" },
-		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "ephemeral_window" },
-		{ new->max_flows == old->max_flows, "flows" },
+		{ new->ephemeral_window_ms == old->ephemeral_window_ms, "forward_secrecy_window" },
+		{ new->max_flows == old->max_flows, "limits.flows" },
 		{ is_text_equal(new->control.path, old->control.path), "admin" },
 	};
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
