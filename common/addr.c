@@ -280,7 +280,12 @@ static enum addr_parse_error parse_unix(const char *path, struct addr *a)
 	return ADDR_OK;
 }
 
-static enum addr_parse_error parse_place(const char *text, struct addr *ret)
+enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret)
+{
+	return parse_whole(text, false, ret);
+}
+
+enum addr_parse_error addr_parse_listen(const char *text, struct addr *ret)
 {
 	struct addr a = { 0 };
 	enum addr_parse_error error = ADDR_OK;
@@ -295,16 +300,6 @@ static enum addr_parse_error parse_place(const char *text, struct addr *ret)
 	if (error == ADDR_OK)
 		*ret = a;
 	return error;
-}
-
-enum addr_parse_error addr_parse_dial(const char *text, struct addr *ret)
-{
-	return parse_whole(text, false, ret);
-}
-
-enum addr_parse_error addr_parse_listen(const char *text, struct addr *ret)
-{
-	return parse_place(text, ret);
 }
 
 int addr_to_sock(const struct addr *a, union addr_sock *ret)

@@ -1,8 +1,6 @@
 #include "common/log.h"
 #include "common/log_render.h"
 
-#include <ctype.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>

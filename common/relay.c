@@ -39,7 +39,6 @@ struct relay_group {
 	struct timer sweep;
 };
 
-static void on_event(struct stream *s, enum stream_event event, struct bytes data, void *owner);
 static void sweep(struct timer *timer);
 
 int relay_group_new(struct loop *loop, struct relay_group **ret)

@@ -2,7 +2,6 @@
 
 #include "common/work.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
