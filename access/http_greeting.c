@@ -218,11 +218,7 @@ static enum greeting_step check_connect(struct http_greeting *http)
 static bool is_idempotent(struct bytes method)
 {
 	static const char *const names[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (http_is_word(method, names[i]))
-			return true;
-	}
-	return false;
+	return http_is_one_of(method, names, sizeof names / sizeof names[0]);
 }
 
 static enum greeting_step check_request(struct http_greeting *http)

@@ -317,11 +317,7 @@ static bool is_known_coding(struct bytes coding)
 {
 	static const char *const names[] = { "chunked", "gzip", "x-gzip", "compress", "x-compress",
 		"deflate" };
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (http_is_word(coding, names[i]))
-			return true;
-	}
-	return false;
+	return http_is_one_of(coding, names, sizeof names / sizeof names[0]);
 }
 
 /* RFC 9112 6.1: chunked exactly once, and last. */

@@ -5,15 +5,6 @@
 #define N(array)    (sizeof(array) / sizeof((array)[0]))
 #define OPTIONS_MAX 32 /* of Connection: each field is compared with all of them */
 
-static bool is_one_of(struct bytes word, const char *const *words, size_t n_words)
-{
-	for (size_t i = 0; i < n_words; i++) {
-		if (http_is_word(word, words[i]))
-			return true;
-	}
-	return false;
-}
-
 bool http_rewrite_check(const struct http_head *head)
 {
 	static const char *const needed[] = { "Host", "Content-Length", "Transfer-Encoding" };
@@ -26,7 +17,7 @@ bool http_rewrite_check(const struct http_head *head)
 				return false;
 			if (option.len > 0 && !http_is_token(option))
 				return false;
-			if (is_one_of(option, needed, N(needed)))
+			if (http_is_one_of(option, needed, N(needed)))
 				return false;
 		}
 		field = http_head_find(head, "Connection", (size_t)(field - head->fields) + 1);
@@ -59,7 +50,7 @@ static bool is_ours(const struct http_head *head, struct bytes name)
 	if (name.len >= strlen(proxy) &&
 		strncasecmp((const char *)name.ptr, proxy, strlen(proxy)) == 0)
 		return true;
-	return is_one_of(name, names, N(names)) || is_named(head, name);
+	return http_is_one_of(name, names, N(names)) || is_named(head, name);
 }
 
 /* Proxy-Status is not: it tells of every proxy on the way (RFC 9209). */
@@ -68,10 +59,10 @@ static bool is_for_us(const struct http_head *head, struct bytes name)
 	static const char *const names[] = { "Connection", "Keep-Alive", "Upgrade",
 		"Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info" };
 	static const char *const framing[] = { "Content-Length", "Transfer-Encoding" };
-	if (is_one_of(name, names, N(names)) || is_named(head, name))
+	if (http_is_one_of(name, names, N(names)) || is_named(head, name))
 		return true;
 	if (head->status < 200 || head->status == 204)
-		return is_one_of(name, framing, N(framing));
+		return http_is_one_of(name, framing, N(framing));
 	return false;
 }
 

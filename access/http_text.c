@@ -7,6 +7,15 @@ bool http_is_word(struct bytes text, const char *word)
 	return text.len == strlen(word) && strncasecmp((const char *)text.ptr, word, text.len) == 0;
 }
 
+bool http_is_one_of(struct bytes text, const char *const *words, size_t n_words)
+{
+	for (size_t i = 0; i < n_words; i++) {
+		if (http_is_word(text, words[i]))
+			return true;
+	}
+	return false;
+}
+
 static bool is_token_byte(uint8_t c)
 {
 	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||

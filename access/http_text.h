@@ -7,6 +7,8 @@
 
 /** http_is_word() - @text is @word in any case. */
 bool http_is_word(struct bytes text, const char *word);
+/** http_is_one_of() - @text is one of @words in any case. */
+bool http_is_one_of(struct bytes text, const char *const *words, size_t n_words);
 /** http_is_token() - RFC 9110 5.6.2: one byte or more of a name or a method. */
 bool http_is_token(struct bytes text);
 /** http_trim() - @text without spaces and tabs around it. */
