@@ -1,11 +1,11 @@
 #ifndef ACCESS_HTTP_BODY_H
 #define ACCESS_HTTP_BODY_H
 /*
- * Does: finds where the body of one request ends, byte by byte; changes nothing. Knows: RFC 9112 6,
+ * Does: finds where the body of one message ends, byte by byte; changes nothing. Knows: RFC 9112 6,
  * 7.1. Never knows: who reads it.
  *
- * What follows the body is for the proxy, not for this request's server: a client that was not told
- * "Connection: close" may send its next request there, with its credentials.
+ * What follows a request's body is for the proxy, not for this request's server: a client that was
+ * not told "Connection: close" may send its next request there, with its credentials.
  */
 #include "access/http_head.h"
 

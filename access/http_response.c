@@ -19,7 +19,7 @@ enum {
 struct http_response {
 	struct http_response_options options;
 	uint8_t state;
-	bool has_begun, closes, is_to_end;
+	bool has_begun, closes;
 	unsigned n_interim;
 	struct http_scan scan;
 	struct http_head head;
@@ -90,8 +90,7 @@ static enum http_response_step end_head(struct http_response *r, size_t len)
 	if (fault != NULL)
 		return fail(r, fault);
 	r->state = state_behind(r);
-	r->is_to_end = r->state == TO_END;
-	r->closes = r->is_to_end || http_rewrite_closes(&r->head);
+	r->closes = r->state == TO_END || http_rewrite_closes(&r->head);
 	r->scan = (struct http_scan){ 0 };
 	r->n_in = 0;
 	return HTTP_RESPONSE_HEAD;
@@ -203,7 +202,7 @@ const struct http_head *http_response_head(const struct http_response *response)
 
 bool http_response_is_to_end(const struct http_response *response)
 {
-	return response->is_to_end;
+	return response->state == TO_END;
 }
 
 bool http_response_closes(const struct http_response *response)

@@ -2,8 +2,8 @@
 #define ACCESS_HTTP_RESPONSE_H
 /*
  * Does: the answer of a web server to one request, without I/O: its interim heads, its head, where
- * it ends (RFC 9112 6.3), and the heads as the client gets them. Knows: http_head.h, http_body.h.
- * Never knows: streams, who reads it.
+ * it ends (RFC 9112 6.3). Knows: http_head.h, http_body.h. Never knows: streams, who reads it, what
+ * of a head goes on (http_rewrite.h).
  *
  * What leaves any doubt about where the answer ends is bad: a length with a Transfer-Encoding,
  * several lengths, a coding that does not end in chunked, bare LF, folded lines, and all else
@@ -49,7 +49,7 @@ bool http_response_has_ended(const struct http_response *response);
 bool http_response_has_begun(const struct http_response *response);
 /** http_response_head() - at HEAD, until the next feed. Below 200 another one follows, but 101. */
 const struct http_head *http_response_head(const struct http_response *response);
-/** http_response_is_to_end() - its body ends with the connection. */
+/** http_response_is_to_end() - at HEAD: its body ends with the connection. */
 bool http_response_is_to_end(const struct http_response *response);
 /** http_response_closes() - the server will not take another request. */
 bool http_response_closes(const struct http_response *response);

@@ -5,7 +5,6 @@
 #include "access/http_server.h"
 #include "common/loop.h"
 #include "common/relay.h"
-#include "common/tcp.h"
 
 #include <stddef.h>
 #include <stdlib.h>
