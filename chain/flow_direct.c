@@ -23,29 +23,10 @@ static void on_packet(uint8_t *data, size_t len, void *owner)
 	f->ops->deliver(bytes_of(data, len), f->owner);
 }
 
-/* As a hop would tell it (docs/protocol.md 2.10). */
-static uint8_t status_of(int error)
-{
-	switch (error) {
-	case -ECONNREFUSED:
-		return STATUS_PORT_UNREACH;
-	case -EMSGSIZE:
-		return STATUS_MSGSIZE;
-	case -ENETUNREACH:
-	case -ENETDOWN:
-		return STATUS_NET_UNREACH;
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-		return STATUS_HOST_UNREACH;
-	default:
-		return STATUS_LOCAL;
-	}
-}
-
 static void on_error(int error, void *owner)
 {
 	struct flow_direct *f = owner;
-	f->ops->on_status(status_of(error), f->owner);
+	f->ops->on_status(wire_status_of_datagram(error), f->owner);
 }
 
 static void send_waiting(struct bytes data, void *owner)

@@ -1,5 +1,6 @@
 #include "chain/wire_status.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #define SOCKS_FAILURE 1
@@ -78,6 +79,24 @@ uint8_t wire_status_socks_reply(uint8_t code, uint8_t detail)
 	if (code == STATUS_UNSUPPORTED && detail == DETAIL_ATYP)
 		return SOCKS_ATYP;
 	return wire_status_find(code)->socks_reply;
+}
+
+uint8_t wire_status_of_datagram(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+		return STATUS_PORT_UNREACH;
+	case -EMSGSIZE:
+		return STATUS_MSGSIZE;
+	case -ENETUNREACH:
+	case -ENETDOWN:
+		return STATUS_NET_UNREACH;
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+		return STATUS_HOST_UNREACH;
+	default:
+		return STATUS_LOCAL;
+	}
 }
 
 static const char *resolve_text(uint8_t detail)

@@ -85,6 +85,9 @@ bool wire_status_is_known(uint8_t code);
 /** wire_status_socks_reply() - REP of SOCKS5 (RFC 1928) for @code with @detail: UNSUPPORTED tells a
  * command from an address type. */
 uint8_t wire_status_socks_reply(uint8_t code, uint8_t detail);
+/** wire_status_of_datagram() - what @error, of a UDP socket, says of what was sent over it
+ * (docs/protocol.md 2.10). */
+uint8_t wire_status_of_datagram(int error);
 /** wire_detail_text() - words for @detail under @code, or NULL when there is nothing to add. */
 const char *wire_detail_text(uint8_t code, uint8_t detail);
 

@@ -108,28 +108,10 @@ static void on_upstream(struct udp *udp, const struct udp_packet *packet, void *
 	hop_flow_receive(u->flow, packet->data, packet->len, now_ms(u->datagrams), loop_wall_ms());
 }
 
-static uint8_t status_of(int error)
-{
-	switch (error) {
-	case -ECONNREFUSED:
-		return STATUS_PORT_UNREACH;
-	case -EMSGSIZE:
-		return STATUS_MSGSIZE;
-	case -ENETUNREACH:
-	case -ENETDOWN:
-		return STATUS_NET_UNREACH;
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-		return STATUS_HOST_UNREACH;
-	default:
-		return STATUS_LOCAL;
-	}
-}
-
 static void on_upstream_error(struct udp *udp, int error, size_t mtu, void *owner)
 {
 	struct upstream *u = owner;
-	uint8_t status = status_of(error);
+	uint8_t status = wire_status_of_datagram(error);
 	(void)udp;
 	LOG_LIMITED(LOG_LEVEL_DEBUG, "udp error flow=%u.%" PRIu32 " error=%s",
 		u->datagrams->worker->i_worker, u->id, err_name(error));
