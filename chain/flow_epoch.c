@@ -137,11 +137,6 @@ struct bytes flow_epoch_request(const struct flow_epoch *epoch, size_t i)
 	return bytes_of(s->stack + s->stack_at[i], s->stack_at[i + 1] - s->stack_at[i]);
 }
 
-size_t flow_epoch_ext_bytes(const struct flow_epoch *epoch)
-{
-	return epoch->setup->stack_at[epoch->n_hops] - (size_t)epoch->n_hops * WIRE_REQUEST;
-}
-
 /* ---- answers ---- */
 
 /* S_n is here: th is over exactly these bytes. */

@@ -44,8 +44,6 @@ void flow_epoch_free(struct flow_epoch *epoch); /* wipes. NULL ok */
 
 /** flow_epoch_request() - R_i with its extension, @i from 0. Only before it settled. */
 struct bytes flow_epoch_request(const struct flow_epoch *epoch, size_t i);
-/** flow_epoch_ext_bytes() - sealed bytes of all extensions. Only before it settled. */
-size_t flow_epoch_ext_bytes(const struct flow_epoch *epoch);
 
 enum flow_answer {
 	FLOW_ANSWER_NONE,   /* these bytes are no S_i of this epoch */

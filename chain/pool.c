@@ -201,10 +201,9 @@ bool chain_pools_take(struct chain_client *client, struct chain_warm *ret)
 	return false;
 }
 
-void chain_pools_died(const struct chain_client *client, size_t n_hops, int error)
+void chain_pools_died(const struct chain_client *client, size_t n_hops)
 {
 	struct chain_pool_user *user = chain_client_pool_user(client);
-	(void)error;
 	if (user != NULL && user->lots[n_hops - 1] != NULL)
 		pool_lot_died(user->lots[n_hops - 1]->lot);
 }

@@ -32,7 +32,7 @@ struct chain_warm {
 NODISCARD bool chain_pools_take(struct chain_client *client, struct chain_warm *ret);
 /** chain_pools_died() - the borrower found the one of @n_hops dead after all: those that lie beside
  * it have to prove their life at once. */
-void chain_pools_died(const struct chain_client *client, size_t n_hops, int error);
+void chain_pools_died(const struct chain_client *client, size_t n_hops);
 
 struct chain_pool_counters {
 	uint32_t n_idle, n_building;

@@ -10,9 +10,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define LOG_MODULE "chain"
-#include "common/log.h"
-
 struct chain_session {
 	struct chain_client *client;
 	struct addr target;
@@ -191,7 +188,7 @@ static void on_end(struct chain_session *s, int code)
 		fail_waiting(s, code);
 		return;
 	}
-	chain_pools_died(s->client, s->i_step + 1, code);
+	chain_pools_died(s->client, s->i_step + 1);
 	loop_timer_stop(loop_of(s), &s->deadline);
 	stream_drop(s->stream);
 	s->stream = NULL;

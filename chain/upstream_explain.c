@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <utlist.h>
 
 /* Where in an upstream, and what is said of it. */
