@@ -157,23 +157,15 @@ static void get_ports(const struct access *access, uint16_t *ports)
 		ports[i] = access_doors_port(access->first->doors, g->sites[i]);
 }
 
-static void tell_reloaded(struct access *access, const struct access_generation *before)
+static void tell_reloaded(struct access *access)
 {
 	const struct access_generation *g = access->current;
-	size_t n = g->options.n_listen;
-	uint16_t *ports = calloc(n, sizeof *ports);
-	bool *is_new = calloc(n, sizeof *is_new);
-	for (size_t i = 0; is_new != NULL && i < n; i++) {
-		is_new[i] = true;
-		for (size_t k = 0; k < before->options.n_listen; k++)
-			is_new[i] = is_new[i] && g->sites[i] != before->sites[k];
-	}
-	if (ports != NULL && is_new != NULL) {
-		get_ports(access, ports);
-		access->hooks->on_reloaded(&g->options, ports, is_new, access->owner);
-	}
+	uint16_t *ports = calloc(g->options.n_listen, sizeof *ports);
+	if (ports == NULL)
+		return;
+	get_ports(access, ports);
+	access->hooks->on_reloaded(&g->options, ports, g->is_new, access->owner);
 	free(ports);
-	free(is_new);
 }
 
 static void end(void *owner, void *next, struct reload_report *report)
@@ -193,7 +185,7 @@ static void end(void *owner, void *next, struct reload_report *report)
 	access_caps_set(access->caps, &access->current->options.caps);
 	summarize(access->current, report);
 	reload_report_log(report);
-	tell_reloaded(access, before);
+	tell_reloaded(access);
 	access_generation_release(before);
 }
 

@@ -112,6 +112,7 @@ static int make_site(struct access_generation *g, size_t i, const struct access_
 	if (g->sites[i] == NULL)
 		return ERR_NOMEM;
 	g->sites[i]->n_refs = 1;
+	g->is_new[i] = true;
 	g->listeners.n_new++;
 	return 0;
 }
@@ -207,10 +208,11 @@ static int fill(struct access_generation *g, const struct access_generation *bef
 {
 	size_t n = g->options.n_listen;
 	g->sites = calloc(n, sizeof(struct access_site *));
+	g->is_new = calloc(n, sizeof *g->is_new);
 	g->limits = calloc(n, sizeof(struct access_limits *));
 	g->same_users = calloc(n, sizeof *g->same_users);
 	g->same_upstream = calloc(g->options.n_upstreams, sizeof *g->same_upstream);
-	if (g->sites == NULL || g->limits == NULL || g->same_users == NULL ||
+	if (g->sites == NULL || g->is_new == NULL || g->limits == NULL || g->same_users == NULL ||
 		g->same_upstream == NULL)
 		return ERR_NOMEM;
 	int error = 0;
@@ -328,5 +330,6 @@ void access_generation_release(struct access_generation *generation)
 	access_options_deinit(&generation->options);
 	free(generation->same_upstream);
 	free(generation->same_users);
+	free(generation->is_new);
 	free(generation);
 }

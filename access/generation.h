@@ -33,6 +33,7 @@ struct access_generation {
 	_Atomic unsigned n_refs;
 	struct access_options options; /* owned */
 	struct access_site **sites;    /* of each listener; held */
+	bool *is_new;                  /* the same: nothing listened there before; owned */
 	struct access_limits **limits; /* the same */
 	size_t *same_upstream; /* of each upstream: which of the generation before is equal, or
 				  ACCESS_NONE */

@@ -56,6 +56,7 @@ static int make_site(struct hop_generation *g, size_t i, const struct hop_genera
 		return ERR_NOMEM;
 	g->sites[i]->n_refs = 1;
 	g->sites[i]->at = g->options.listen[i].addr;
+	g->is_new[i] = true;
 	g->n_listen_new++;
 	return 0;
 }
@@ -71,7 +72,8 @@ static void release_sites(struct hop_generation *g)
 static int fill(struct hop_generation *g, const struct hop_generation *before)
 {
 	g->sites = calloc(g->options.n_listen, sizeof(struct hop_site *));
-	int error = g->sites == NULL ? ERR_NOMEM : 0;
+	g->is_new = calloc(g->options.n_listen, sizeof *g->is_new);
+	int error = g->sites == NULL || g->is_new == NULL ? ERR_NOMEM : 0;
 	for (size_t i = 0; error == 0 && i < g->options.n_listen; i++)
 		error = make_site(g, i, before);
 	if (error != 0)
@@ -167,5 +169,6 @@ void hop_generation_release(struct hop_generation *generation)
 	release_sites(generation);
 	hop_users_free(generation->users);
 	hop_options_deinit(&generation->options);
+	free(generation->is_new);
 	free(generation);
 }

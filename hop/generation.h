@@ -23,6 +23,7 @@ struct hop_generation {
 	struct hop_options options; /* owned */
 	struct hop_users *users;    /* owned */
 	struct hop_site **sites;    /* of each listener; held */
+	bool *is_new;               /* the same: nothing listened there before; owned */
 	size_t n_listen_new, n_listen_gone, n_listen_same;
 };
 

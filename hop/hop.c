@@ -156,23 +156,15 @@ static void get_ports(const struct hop *hop, uint16_t *ports)
 		ports[i] = hop_doors_port(hop->first->doors, hop->current->sites[i]);
 }
 
-static void tell_reloaded(struct hop *hop, const struct hop_generation *before)
+static void tell_reloaded(struct hop *hop)
 {
 	const struct hop_generation *g = hop->current;
-	size_t n = g->options.n_listen;
-	uint16_t *ports = calloc(n, sizeof *ports);
-	bool *is_new = calloc(n, sizeof *is_new);
-	for (size_t i = 0; is_new != NULL && i < n; i++) {
-		is_new[i] = true;
-		for (size_t k = 0; k < before->options.n_listen; k++)
-			is_new[i] = is_new[i] && g->sites[i] != before->sites[k];
-	}
-	if (ports != NULL && is_new != NULL) {
-		get_ports(hop, ports);
-		hop->hooks->on_reloaded(&g->options, ports, is_new, hop->owner);
-	}
+	uint16_t *ports = calloc(g->options.n_listen, sizeof *ports);
+	if (ports == NULL)
+		return;
+	get_ports(hop, ports);
+	hop->hooks->on_reloaded(&g->options, ports, g->is_new, hop->owner);
 	free(ports);
-	free(is_new);
 }
 
 static void end(void *owner, void *next, struct reload_report *report)
@@ -192,7 +184,7 @@ static void end(void *owner, void *next, struct reload_report *report)
 		    users.n_gone, users.n_same, users.n_rekeyed) < 0)
 		report->summary = NULL;
 	reload_report_log(report);
-	tell_reloaded(hop, before);
+	tell_reloaded(hop);
 	hop_generation_release(before);
 }
 
