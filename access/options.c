@@ -80,16 +80,6 @@ bool access_options_has_choice(const struct access_options *options)
 	return options->n_rules > 0;
 }
 
-struct chain_upstream_spec *access_options_find(
-	const struct access_options *options, const char *name)
-{
-	for (size_t i = 0; i < options->n_upstreams; i++) {
-		if (strcmp(options->upstreams[i]->name, name) == 0)
-			return options->upstreams[i];
-	}
-	return NULL;
-}
-
 const struct chain_spec *access_options_chain_of(const struct chain_upstream_spec *upstream)
 {
 	return upstream->members[0].chain;

@@ -101,9 +101,6 @@ bool access_options_add_group(struct access_options *options, struct chain_upstr
 /** access_options_has_choice() - whether not everything goes the same way: there are rules, or
  * listeners of different use. Then a line about a connection tells which. */
 bool access_options_has_choice(const struct access_options *options);
-/** access_options_find() - the upstream @name, or NULL. */
-struct chain_upstream_spec *access_options_find(
-	const struct access_options *options, const char *name);
 /** access_options_chain_of() - the chain that speaks for an upstream where one is asked for: its
  * first. */
 const struct chain_spec *access_options_chain_of(const struct chain_upstream_spec *upstream);

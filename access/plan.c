@@ -300,14 +300,6 @@ struct chain_upstream *access_plan_upstream(const struct access_plan *plan, size
 	return plan->upstreams[i];
 }
 
-size_t access_plans_count(const struct access_plans *plans)
-{
-	const struct access_plan *plan;
-	size_t n = 0;
-	DL_COUNT(plans->list, plan, n);
-	return n;
-}
-
 void access_plans_free(struct access_plans *plans)
 {
 	struct access_plan *plan, *next;

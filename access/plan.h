@@ -30,6 +30,5 @@ void access_plan_retire(struct access_plan *plan);
 const struct access_generation *access_plan_generation(const struct access_plan *plan);
 struct access_ingress *access_plan_ingress(const struct access_plan *plan, size_t i);
 struct chain_upstream *access_plan_upstream(const struct access_plan *plan, size_t i);
-size_t access_plans_count(const struct access_plans *plans);
 
 #endif
