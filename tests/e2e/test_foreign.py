@@ -7,17 +7,10 @@ import threading
 
 import pytest
 
-from tests.e2e.harness import Process, World, program, until
+from tests.e2e.harness import Process, program, until
 
 GREETING = b"220 hello\r\n"
 LOGIN = {"user": "me", "password": "s3cret"}
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
 
 
 def free_port():

@@ -8,14 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import Process, World, program, until
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
+from harness import Process, program, until
 
 
 def echo(connection):

@@ -6,22 +6,10 @@ import socket
 
 import pytest
 
-from harness import WAIT, Process, World, program, receive_exactly, until
+from harness import WAIT, Process, echo, program, receive_exactly, until
 
 V1 = b"PROXY TCP4 10.9.8.7 10.0.0.1 4660 80\r\n"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
-
-
-def echo(connection):
-    while data := connection.recv(65536):
-        connection.sendall(data)
 
 
 def start_hop(world, name="hop.json", listen=None, user=None, addr="127.0.0.1:0", **more):

@@ -4,20 +4,7 @@ import socket
 
 import pytest
 
-from harness import Process, World, program
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
-
-
-def echo(connection):
-    while data := connection.recv(65536):
-        connection.sendall(data)
-
+from harness import Process, echo, program
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + socket.inet_aton("10.9.8.7") + socket.inet_aton("10.0.0.1") + b"\x12\x34\x00\x50"
 

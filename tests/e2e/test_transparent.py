@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import World, program
+from harness import program
 
 NAMESPACE = str(pathlib.Path(__file__).parent / "transparent_namespace.py")
 UNSHARE = ["unshare", "--net", "--mount"] if os.geteuid() == 0 else None
@@ -55,13 +55,6 @@ def check_after(result):
     """The rules are gone: nothing is taken any more, and nobody answers a client that the server has no way to."""
     assert set(result["after"].values()) == {"TimeoutError"}
     assert result["left"].startswith("0\n") and "26724" not in result["left"]
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
 
 
 def test_without_the_right_it_says_what_is_missing(world):

@@ -4,16 +4,9 @@ import socket
 
 import pytest
 
-from tests.e2e.harness import World, connect, echo, receive_exactly, until
+from tests.e2e.harness import connect, echo, receive_exactly, until
 
 N = 3
-
-
-@pytest.fixture
-def world():
-    w = World()
-    yield w
-    w.close()
 
 
 def warm_access(world, hops, target, place):
