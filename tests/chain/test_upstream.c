@@ -99,6 +99,14 @@ static void set_up(void)
 	cr_assert_eq(chain_health_new(&health), 0);
 }
 
+/* As they are in the options by now. */
+static void renew_users(struct hops_hop *hop)
+{
+	struct hop_users **users = (struct hop_users **)(uintptr_t)&hop->worker.users;
+	hop_users_free(*users);
+	cr_assert_eq(hop_users_new(&hop->options, users), 0);
+}
+
 static void start(bool probes)
 {
 	struct chain_upstream_options options = { .loop = hops.loop,
@@ -180,6 +188,13 @@ static struct outcome connect_once(void)
 	return connect_from(NULL);
 }
 
+static struct outcome connect_open(void)
+{
+	struct outcome o = connect_once();
+	cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+	return o;
+}
+
 static unsigned hop_of(const struct outcome *o)
 {
 	for (unsigned i = 0; i < N; i++) {
@@ -213,8 +228,7 @@ Test(upstream, one_dead_hop_is_not_seen_by_clients)
 	start(false);
 	hops_stop(&hops, 1);
 	for (int i = 0; i < 20; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		struct outcome o = connect_open();
 		cr_expect_eq(hop_of(&o), 1);
 		cr_expect_lt(o.took_ms, 500);
 	}
@@ -255,8 +269,7 @@ Test(upstream, a_silent_hop_costs_its_time_a_few_times_only)
 	start(false);
 	unsigned n_slow = 0;
 	for (int i = 0; i < 10; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		struct outcome o = connect_open();
 		cr_expect_lt(o.took_ms, CHAIN_PATIENCE_MIN_MS + 500);
 		n_slow += o.took_ms + 50 >= CHAIN_PATIENCE_MIN_MS ? 1 : 0;
 	}
@@ -284,12 +297,8 @@ Test(upstream, what_the_target_says_is_final)
 
 Test(upstream, who_is_full_is_left_alone_for_a_moment)
 {
-	struct hops_hop *first = &hops.hop[0];
-	hop_users_free((struct hop_users *)(uintptr_t)first->worker.users);
-	first->user.max_connections = 1;
-	cr_assert_eq(hop_users_new(
-			     &first->options, (struct hop_users **)(uintptr_t)&first->worker.users),
-		0);
+	hops.hop[0].user.max_connections = 1;
+	renew_users(&hops.hop[0]);
 	start(false);
 	keeps = true;
 	struct outcome o = connect_once();
@@ -415,10 +424,8 @@ Test(upstream, an_exit_that_is_dead_is_the_exits_fault)
 	set_two_positions();
 	start(false);
 	hops_stop(&hops, 2);
-	for (int i = 0; i < 5; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
-	}
+	for (int i = 0; i < 5; i++)
+		(void)connect_open();
 	explain();
 	cr_assert_eq(n_told, 3);
 	cr_expect_not(told[0].state.is_aside);
@@ -482,8 +489,7 @@ Test(upstream, chains_stand_for_each_other)
 	hops_stop(&hops, 1);
 	hops_stop(&hops, 2);
 	for (int i = 0; i < 5; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		struct outcome o = connect_open();
 		cr_expect_eq(hop_of(&o), 2);
 	}
 	explain();
@@ -586,12 +592,9 @@ static void start_srv(size_t n, bool probes)
 	positions[0].is_srv = true;
 	for (size_t i = 1; i < N; i++) {
 		struct hops_hop *hop = &hops.hop[i];
-		hop_users_free((struct hop_users *)(uintptr_t)hop->worker.users);
 		own_keys[i] = (struct wire_key *)(uintptr_t)hop->user_key.key;
 		hop->user_key.key = hops.hop[0].user_key.key;
-		cr_assert_eq(hop_users_new(&hop->options,
-				     (struct hop_users **)(uintptr_t)&hop->worker.users),
-			0);
+		renew_users(hop);
 	}
 	name_server_open(&server, hops.loop, zone);
 	server.services = services;
@@ -603,14 +606,12 @@ Test(upstream, records_are_candidates)
 {
 	start_srv(2, true);
 	for (int i = 0; i < 3; i++) { /* the first waits for the records */
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		struct outcome o = connect_open();
 		cr_expect_eq(hop_of(&o), 0);
 	}
 	hops_stop(&hops, 1);
 	for (int i = 0; i < 5; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
+		struct outcome o = connect_open();
 		cr_expect_eq(hop_of(&o), 1);
 	}
 	explain();
@@ -672,16 +673,14 @@ Test(upstream, all_of_a_group_are_kept_warm)
 	for (size_t i = 0; i < N; i++)
 		hops.spec_hops[i].n_warm = 2;
 	start(false);
-	for (int i = 0; i < 2 * N; i++)
+	for (int i = 0; i < N; i++) /* one each: the second one is warm */
 		(void)connect_once();
 	hops_turn(&hops, 200);
 	for (size_t i = 0; i < N; i++)
 		cr_expect_geq(hops.hop[i].n_accepted, 2, "%zu", i);
 	hops_stop(&hops, 1);
-	for (int i = 0; i < 30; i++) {
-		struct outcome o = connect_once();
-		cr_assert(o.is_open, "%s", chain_error_slug(&o.error));
-	}
+	for (int i = 0; i < 30; i++)
+		(void)connect_open();
 }
 
 Test(upstream, a_name_without_records_is_named)
