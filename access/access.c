@@ -5,10 +5,8 @@
 #include "chain/pool.h"
 #include "common/workers.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LOG_MODULE "access"
 #include "common/log.h"
