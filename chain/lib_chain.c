@@ -14,28 +14,20 @@ static char *print_address(const struct addr *addr)
 	return strdup(addr_print(addr, text));
 }
 
-/* What can stand at position @i. */
-static const struct chain_hop *hops_at(const struct chain_spec *spec, size_t i, size_t *ret_n)
-{
-	const struct chain_group *group = spec->groups != NULL ? spec->groups[i] : NULL;
-	*ret_n = group != NULL ? group->n_hops : 1;
-	return group != NULL ? group->hops : &spec->hops[i];
-}
-
 static bool wrap_position(struct hopchain_chain *chain, size_t i)
 {
-	size_t n;
 	bool is_whole = true;
-	const struct chain_hop *hops = hops_at(chain->spec, i, &n);
-	struct hopchain_candidate *to = calloc(n, sizeof *to);
+	struct chain_candidates from = chain_spec_candidates(chain->spec, i);
+	struct hopchain_candidate *to = calloc(from.n, sizeof *to);
 	chain->candidates[i] = to;
-	for (size_t k = 0; to != NULL && k < n; k++) {
+	for (size_t k = 0; to != NULL && k < from.n; k++) {
+		const struct chain_hop *hop = &from.hops[k];
 		char text[ADDR_TEXT_MAX];
 		to[k] = (struct hopchain_candidate){
-			.address = strdup(chain_hop_print(&hops[k], text)),
-			.name = hops[k].name,
-			.type = chain_step_name(hops[k].step),
-			.weight = hops[k].weight != 0 ? hops[k].weight : 1,
+			.address = strdup(chain_hop_print(hop, text)),
+			.name = hop->name,
+			.type = chain_step_name(hop->step),
+			.weight = hop->weight != 0 ? hop->weight : 1,
 		};
 		is_whole = is_whole && to[k].address != NULL;
 	}
@@ -44,8 +36,7 @@ static bool wrap_position(struct hopchain_chain *chain, size_t i)
 
 static void unwrap_position(struct hopchain_chain *chain, size_t i)
 {
-	size_t n;
-	(void)hops_at(chain->spec, i, &n);
+	size_t n = chain_spec_candidates(chain->spec, i).n;
 	for (size_t k = 0; chain->candidates[i] != NULL && k < n; k++)
 		free((char *)chain->candidates[i][k].address);
 	free(chain->candidates[i]);
@@ -249,10 +240,8 @@ const char *hopchain_chain_hop_name(const struct hopchain_chain *chain, size_t i
 
 size_t hopchain_chain_n_candidates(const struct hopchain_chain *chain, size_t i)
 {
-	size_t n = 0;
-	if (i >= 1 && i <= chain->spec->n_hops)
-		(void)hops_at(chain->spec, i - 1, &n);
-	return n;
+	bool is_there = i >= 1 && i <= chain->spec->n_hops;
+	return is_there ? chain_spec_candidates(chain->spec, i - 1).n : 0;
 }
 
 const struct hopchain_candidate *hopchain_chain_candidate(

@@ -9,11 +9,9 @@
 /* Whether one of who can stand at position @i has a name, or names that SRV records give. */
 static bool has_name(const struct chain_spec *spec, size_t i, bool only_srv)
 {
-	const struct chain_group *group = spec->groups != NULL ? spec->groups[i] : NULL;
-	const struct chain_hop *hops = group != NULL ? group->hops : &spec->hops[i];
-	size_t n = group != NULL ? group->n_hops : 1;
-	for (size_t k = 0; k < n; k++) {
-		if (hops[k].is_srv || (!only_srv && hops[k].addr.kind == ADDR_NAME))
+	struct chain_candidates of = chain_spec_candidates(spec, i);
+	for (size_t k = 0; k < of.n; k++) {
+		if (of.hops[k].is_srv || (!only_srv && of.hops[k].addr.kind == ADDR_NAME))
 			return true;
 	}
 	return false;

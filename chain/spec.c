@@ -82,20 +82,15 @@ bool chain_spec_has_groups(const struct chain_spec *spec)
 
 /* --- what stands at a position --- */
 
-struct candidates {
-	const struct chain_hop *hops;
-	size_t n;
-};
-
-static struct candidates candidates_of(const struct chain_spec *spec, size_t i)
+struct chain_candidates chain_spec_candidates(const struct chain_spec *spec, size_t i)
 {
 	const struct chain_group *group = group_of(spec, i);
 	if (group != NULL)
-		return (struct candidates){ group->hops, group->n_hops };
-	return (struct candidates){ &spec->hops[i], 1 };
+		return (struct chain_candidates){ group->hops, group->n_hops };
+	return (struct chain_candidates){ &spec->hops[i], 1 };
 }
 
-static size_t n_foreign(struct candidates of)
+static size_t n_foreign(struct chain_candidates of)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < of.n; i++)
@@ -106,7 +101,7 @@ static size_t n_foreign(struct candidates of)
 bool chain_spec_has_foreign(const struct chain_spec *spec)
 {
 	for (size_t i = 0; i < spec->n_hops; i++) {
-		if (n_foreign(candidates_of(spec, i)) > 0)
+		if (n_foreign(chain_spec_candidates(spec, i)) > 0)
 			return true;
 	}
 	return false;
@@ -115,7 +110,7 @@ bool chain_spec_has_foreign(const struct chain_spec *spec)
 bool chain_spec_can_seal(const struct chain_spec *spec)
 {
 	for (size_t i = 0; i < spec->n_hops; i++) {
-		if (n_foreign(candidates_of(spec, i)) == 0)
+		if (n_foreign(chain_spec_candidates(spec, i)) == 0)
 			return true;
 	}
 	return false;
@@ -183,7 +178,7 @@ static bool is_same_group(const struct chain_group *a, const struct chain_group 
 
 static bool is_same_position(const struct chain_spec *a, const struct chain_spec *b, size_t i)
 {
-	struct candidates x = candidates_of(a, i), y = candidates_of(b, i);
+	struct chain_candidates x = chain_spec_candidates(a, i), y = chain_spec_candidates(b, i);
 	if (!is_same_group(group_of(a, i), group_of(b, i)) || x.n != y.n)
 		return false;
 	for (size_t k = 0; k < x.n; k++) {
@@ -218,7 +213,7 @@ bool chain_spec_is_equal(const struct chain_spec *a, const struct chain_spec *b)
 
 /* --- is it right --- */
 
-static bool is_key_of(const struct candidates of, size_t n, const struct wire_key *key)
+static bool is_key_of(const struct chain_candidates of, size_t n, const struct wire_key *key)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (of.hops[i].key != NULL && memcmp(of.hops[i].key->kid, key->kid, WIRE_KID) == 0)
@@ -232,16 +227,16 @@ static bool has_key_of(
 	const struct chain_spec *spec, size_t i, size_t k, const struct wire_key *key)
 {
 	for (size_t before = 0; before < i; before++) {
-		struct candidates of = candidates_of(spec, before);
+		struct chain_candidates of = chain_spec_candidates(spec, before);
 		if (is_key_of(of, of.n, key))
 			return true;
 	}
-	return is_key_of(candidates_of(spec, i), k, key);
+	return is_key_of(chain_spec_candidates(spec, i), k, key);
 }
 
 static const char *check_hop(const struct chain_spec *spec, size_t i, size_t k)
 {
-	struct candidates of = candidates_of(spec, i);
+	struct chain_candidates of = chain_spec_candidates(spec, i);
 	const struct chain_hop *hop = &of.hops[k];
 	if (hop->addr.kind == ADDR_NONE || (hop->addr.port == 0 && !hop->is_srv))
 		return "the hop has no address";
@@ -257,7 +252,7 @@ static const char *check_hop(const struct chain_spec *spec, size_t i, size_t k)
 static const char *check_position(const struct chain_spec *spec, size_t i)
 {
 	const char *reason = NULL;
-	size_t n = candidates_of(spec, i).n;
+	size_t n = chain_spec_candidates(spec, i).n;
 	if (n < 1 || n > CHAIN_CANDIDATES_MAX)
 		return "a group has 1 to 64 candidates";
 	for (size_t k = 0; k < n && reason == NULL; k++)

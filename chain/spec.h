@@ -108,6 +108,12 @@ struct chain_spec *chain_spec_way(const struct chain_spec *spec, const uint8_t *
 /** chain_spec_is_equal() - whether both would lead the same way in the same manner: all that
  * decides anything is compared, keys too. */
 bool chain_spec_is_equal(const struct chain_spec *a, const struct chain_spec *b);
+/* What can stand at one position: the group, or the one hop. */
+struct chain_candidates {
+	const struct chain_hop *hops;
+	size_t n;
+};
+struct chain_candidates chain_spec_candidates(const struct chain_spec *spec, size_t i);
 /** chain_spec_has_groups() */
 bool chain_spec_has_groups(const struct chain_spec *spec);
 /** chain_spec_has_foreign() - whether somebody else's proxy is among the steps or candidates. */
