@@ -56,19 +56,6 @@ static const struct {
 	{ STATUS_UNSUPPORTED, "command not supported" },
 	{ STATUS_NO_FAMILY, "address type not supported" } };
 
-const char *chain_foreign_name(enum chain_step step)
-{
-	switch (step) {
-	case CHAIN_STEP_SOCKS5:
-		return "socks5";
-	case CHAIN_STEP_HTTP:
-		return "http";
-	case CHAIN_STEP_HOP:
-		break;
-	}
-	return NULL;
-}
-
 /* ---- what is said ---- */
 
 static void start_answer(struct chain_foreign *f, enum state state, size_t n_wanted)

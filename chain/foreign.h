@@ -40,9 +40,6 @@ const char *chain_foreign_text(const struct chain_foreign *foreign);
 /** chain_foreign_in() - the last answer as far as it came, for who shows it after BROKEN. */
 struct bytes chain_foreign_in(const struct chain_foreign *foreign);
 
-/** chain_foreign_name() - "socks5", "http", of a hop NULL. Static. */
-const char *chain_foreign_name(enum chain_step step);
-
 /* ---- HTTP (foreign_http.c) ---- */
 
 /* The head of one answer, found byte-exactly: between the proxy's head and what it carries nothing

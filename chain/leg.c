@@ -55,7 +55,7 @@ bool chain_leg_is_possible(const struct chain_spec *spec, enum chain_purpose pur
 		.hop = (uint8_t)n_hops,
 		.n_hops = (uint8_t)spec->n_hops,
 		.status = STATUS_UNSUPPORTED,
-		.foreign = chain_foreign_name(last->step),
+		.foreign = chain_step_name(last->step),
 		.address = last->addr,
 		.hop_address = last->addr,
 		.text = "at the end of a chain a foreign proxy carries TCP connections only",
@@ -263,7 +263,7 @@ void chain_leg_fail(const struct chain_leg *leg, int code, struct chain_error *r
 		.stage = CHAIN_ANSWER,
 		.code = code,
 		.address = proxy->addr,
-		.foreign = chain_foreign_name(proxy->step),
+		.foreign = chain_step_name(proxy->step),
 	};
 }
 
@@ -278,7 +278,7 @@ static void note_foreign(
 	struct chain_answer *a = &answers->hops[leg->first];
 	*a = (struct chain_answer){ .at_us = now_us - answers->start_us, .is_foreign = true };
 	snprintf(a->software, sizeof a->software, "%s: foreign, not encrypted",
-		chain_foreign_name(leg->spec->hops[leg->first].step));
+		chain_step_name(leg->spec->hops[leg->first].step));
 	if (answers->n_answers <= leg->first)
 		answers->n_answers = leg->first + 1;
 }

@@ -233,7 +233,7 @@ static void fail_foreign(struct chain_probe *p, const struct chain_hop *proxy)
 		.hop = (uint8_t)(proxy - spec->hops + 1),
 		.n_hops = (uint8_t)spec->n_hops,
 		.status = STATUS_UNSUPPORTED,
-		.foreign = chain_foreign_name(proxy->step),
+		.foreign = chain_step_name(proxy->step),
 		.address = proxy->addr,
 		.hop_address = proxy->addr,
 		.text = "a foreign proxy carries TCP connections only",
