@@ -80,7 +80,6 @@ static void end_flow(struct udp_flow *f, const char *end)
 	struct access_udp *at = f->at;
 	struct access_worker *worker = worker_of(at);
 	access_flow_let_go(&f->as, end);
-	access_charges_return(&f->as.charges);
 	flow_name_remove(at->table, &f->name);
 	flow_remove(at->table, &f->flow);
 	transparent_voice_give(f->voice);
