@@ -89,7 +89,7 @@ static void on_reloaded(const struct reload_report *report, void *owner)
 
 void control_reload(struct admin_exchange *exchange, struct reload *reload)
 {
-	if (reload_start(reload, on_reloaded, exchange, NULL) != 0)
+	if (reload_start(reload, on_reloaded, exchange) != 0)
 		admin_refuse(exchange, 503, "stopping", "the server is about to end");
 }
 

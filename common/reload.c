@@ -22,9 +22,10 @@ enum phase {
 };
 #define PHASE_BITS 3 /* of an order; above them its number */
 
-struct reload_wish {
-	struct reload_wish *prev, *next;
-	reload_done_fn *fn; /* NULL: nobody waits any more */
+/* Somebody who waits for the outcome. */
+struct wish {
+	struct wish *prev, *next;
+	reload_done_fn *fn; /* or NULL */
 	void *owner;
 };
 
@@ -41,10 +42,9 @@ struct reload {
 	/* Worker 0's. */
 	enum phase phase;
 	bool is_stopped;
-	struct reload_wish *wishes; /* for the next reload */
-	struct reload_wish *served; /* of this one */
+	struct wish *wishes; /* for the next reload */
+	struct wish *served; /* of this one */
 	uint64_t start_us;
-	struct work *work;
 	/* Of the thread that loads until it has ended, then of all workers while they prepare. */
 	void *next;
 	struct reload_report report;
@@ -131,9 +131,9 @@ int reload_new(unsigned n_workers, const struct reload_ops *ops, void *owner, st
 	return 0;
 }
 
-static void free_wishes(struct reload_wish **list)
+static void free_wishes(struct wish **list)
 {
-	struct reload_wish *wish, *next;
+	struct wish *wish, *next;
 	DL_FOREACH_SAFE (*list, wish, next) {
 		DL_DELETE(*list, wish);
 		free(wish);
@@ -196,7 +196,7 @@ static int begin(struct reload *reload);
 
 static void tell(struct reload *reload)
 {
-	struct reload_wish *wish;
+	struct wish *wish;
 	while ((wish = reload->served) != NULL) {
 		DL_DELETE(reload->served, wish);
 		if (wish->fn != NULL && !reload->is_stopped)
@@ -255,7 +255,6 @@ static void on_loaded(bool has_run, void *owner)
 {
 	struct reload *reload = owner;
 	(void)has_run;
-	reload->work = NULL;
 	if (reload->is_stopped)
 		return; /* what was read is freed at the end */
 	if (reload->next == NULL) {
@@ -280,7 +279,8 @@ static void load(void *owner)
 
 static int begin(struct reload *reload)
 {
-	int error = work_start(reload->seats[0].loop, load, on_loaded, reload, &reload->work);
+	struct work *work; /* goes on to its end, whatever comes */
+	int error = work_start(reload->seats[0].loop, load, on_loaded, reload, &work);
 	if (error != 0)
 		return error;
 	DL_CONCAT(reload->served, reload->wishes);
@@ -291,11 +291,11 @@ static int begin(struct reload *reload)
 	return 0;
 }
 
-int reload_start(struct reload *reload, reload_done_fn *fn, void *owner, struct reload_wish **ret)
+int reload_start(struct reload *reload, reload_done_fn *fn, void *owner)
 {
 	if (reload->is_stopped)
 		return ERR_AGAIN;
-	struct reload_wish *wish = calloc(1, sizeof *wish);
+	struct wish *wish = calloc(1, sizeof *wish);
 	if (wish == NULL)
 		return ERR_NOMEM;
 	wish->fn = fn;
@@ -306,14 +306,7 @@ int reload_start(struct reload *reload, reload_done_fn *fn, void *owner, struct 
 		free(wish);
 		return ERR_NOMEM;
 	}
-	if (ret != NULL)
-		*ret = wish;
 	return 0;
-}
-
-void reload_forget(struct reload_wish *wish)
-{
-	wish->fn = NULL;
 }
 
 void reload_heed(struct reload *reload, unsigned i)

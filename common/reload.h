@@ -63,12 +63,9 @@ void reload_stop(struct reload *reload);
 
 /** reload_done_fn - @report is borrowed. */
 typedef void reload_done_fn(const struct reload_report *report, void *owner);
-struct reload_wish; /* somebody who waits for the outcome */
 /** reload_start() - worker 0's thread. @fn, unless NULL, runs once after a reload that has begun
- * after this call; never from inside; not after reload_stop(). *ret, unless NULL, is valid until
- * then. Return: 0, ERR_NOMEM, ERR_AGAIN: it was stopped. */
-NODISCARD int reload_start(
-	struct reload *reload, reload_done_fn *fn, void *owner, struct reload_wish **ret);
-void reload_forget(struct reload_wish *wish); /* @fn will not run */
+ * after this call; never from inside; not after reload_stop(). Return: 0, ERR_NOMEM, ERR_AGAIN: it
+ * was stopped. */
+NODISCARD int reload_start(struct reload *reload, reload_done_fn *fn, void *owner);
 
 #endif

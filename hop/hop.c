@@ -191,7 +191,7 @@ static void end(void *owner, void *next, struct reload_report *report)
 static void reload(void *worker)
 {
 	struct server *server = worker;
-	if (reload_start(server->hop->reload, NULL, NULL, NULL) != 0)
+	if (reload_start(server->hop->reload, NULL, NULL) != 0)
 		LOG_ERROR("cannot reload error=%s", err_name(ERR_NOMEM));
 }
 
